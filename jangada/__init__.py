@@ -1,0 +1,1 @@
+"""Jangada: a self-hosted platform for AI functions."""
