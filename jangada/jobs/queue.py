@@ -218,15 +218,11 @@ class JobQueue(Protocol):
         """Move claimed jobs from `starting` to `running` and say so as an event; stale leases change nothing."""
         ...
 
-    def renew(
-        self, queue: str, executor_id: str, leases: Sequence[Lease], lease_s: float = 15.0
-    ) -> list[LeaseState]:
+    def renew(self, queue: str, executor_id: str, leases: Sequence[Lease], lease_s: float = 15.0) -> list[LeaseState]:
         """Push the expiry of held leases; called each 0.5 s while jobs run, so it also brings cancels."""
         ...
 
-    def retry(
-        self, queue: str, lease: Lease, *, delay_s: float, attempt: dict[str, Any]
-    ) -> bool:
+    def retry(self, queue: str, lease: Lease, *, delay_s: float, attempt: dict[str, Any]) -> bool:
         """Put the job back for another attempt after *delay_s*, remembering *attempt* in its history. False: stale."""
         ...
 
@@ -246,7 +242,9 @@ class JobQueue(Protocol):
         """
         ...
 
-    def events(self, queue: str, job_id: str, *, after: int = 0, block_s: float = 0.0, limit: int = 500) -> list[JobEvent]:
+    def events(
+        self, queue: str, job_id: str, *, after: int = 0, block_s: float = 0.0, limit: int = 500
+    ) -> list[JobEvent]:
         """Events with a number above *after*, waiting up to *block_s* for the first. Kept a while after the end."""
         ...
 

@@ -99,7 +99,7 @@ class JobStore(Protocol):
         """Those that exist."""
         ...
 
-    def list(self, where: JobFilter, limit: int) -> list[Job]:
+    def page(self, where: JobFilter, limit: int) -> list[Job]:
         """Newest first; pages by `before_id`. Fast (indexed) also among a million jobs."""
         ...
 

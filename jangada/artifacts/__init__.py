@@ -1,0 +1,1 @@
+"""Bytes by reference: files that jobs read and write."""

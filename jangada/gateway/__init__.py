@@ -1,0 +1,1 @@
+"""The OpenFaaS-compatible front door."""

@@ -1,0 +1,1 @@
+"""Where Flask stops: apps, credentials, problem details."""

@@ -1,0 +1,1 @@
+"""The embedded platform: every part a child process of one supervisor."""
