@@ -1,0 +1,1 @@
+"""Recognition engines: one face, two makers, chosen by what the machine has."""

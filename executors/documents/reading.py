@@ -1,0 +1,102 @@
+"""Reads one page: prepares it, turns it upright, recognises it, and looks again where something is amiss."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from documents.engines.engine import Engine, EngineName
+from documents.lines import Line, Reading
+from documents.pages import SourcePage
+from documents.prepare import Prepared, as_is, ink_outside, prepare
+
+UNCOVERED_LIMIT = 0.12
+"""Share of text-like ink outside of all words above which paragraphs were probably skipped."""
+_POOR_CONFIDENCE = 0.62
+
+
+@dataclass(frozen=True)
+class PageReading:
+    """What one page says, and how it was found out."""
+
+    number: int
+    page: Prepared
+    reading: Reading
+    engine: EngineName
+    uncovered: float
+    """Share of the text-like ink that no line covers."""
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def is_blank(self) -> bool:
+        """True when no text was found."""
+        return not self.reading.lines
+
+    def box(self, line: Line) -> list[list[int]]:
+        """Corners of *line* in the stored page's pixels."""
+        return line.corners(self.page.to_source)
+
+
+def read_page(source: SourcePage, engine: Engine, *, lang: list[str], dpi: int | None = None,
+              clean: bool = False, other: Engine | None = None) -> PageReading:
+    """
+    Read *source* with *engine*; with *other* at hand, read again with it when text seems to be missing.
+
+    *dpi* overrides what the file declares. *clean* skips the preparation.
+    """
+    started = time.perf_counter()
+    page = (as_is if clean else prepare)(source.image, dpi or source.dpi)
+    prepared = time.perf_counter()
+    best = _read_upright(source.number, page, engine, lang)
+    read = time.perf_counter()
+    if other is not None and (best.uncovered > UNCOVERED_LIMIT or _reads_poorly(best.reading)):
+        second = _read_upright(source.number, page, other, lang)
+        if _worth(second.reading) > 1.02 * _worth(best.reading):
+            best = second
+    best.timings_ms.update(
+        prepare=round(1000 * (prepared - started), 1),
+        recognise=round(1000 * (read - prepared), 1),
+        second_engine=round(1000 * (time.perf_counter() - read), 1),
+    )
+    return best
+
+
+def _read_upright(number: int, page: Prepared, engine: Engine, lang: list[str]) -> PageReading:
+    upright = engine.upright(page)
+    best = _read(upright, engine, lang)
+    if best.lines and _reads_poorly(best):
+        # The engine was wrong or unsure about what is up: let the readings themselves decide.
+        for degrees in (180, 90, 270):
+            turned = upright.turned(degrees)
+            reading = _read(turned, engine, lang)
+            if _worth(reading) > 1.3 * _worth(best):
+                best, upright = reading, turned
+            if not _reads_poorly(best):
+                break
+    boxes = [(line.left, line.top, line.right, line.bottom) for line in best.lines]
+    return PageReading(number, upright, best, engine.name, ink_outside(upright.image, boxes))
+
+
+def _read(page: Prepared, engine: Engine, lang: list[str]) -> Reading:
+    height, width = page.image.shape[:2]
+    return Reading(engine.read(page, lang), width, height)
+
+
+def _reads_poorly(reading: Reading) -> bool:
+    return bool(reading.lines) and reading.confidence < _POOR_CONFIDENCE
+
+
+def _worth(reading: Reading) -> float:
+    """How much was read with how much certainty; noise in the wrong orientation is unsure and short."""
+    return sum(line.confidence**2 * len(line.text.replace(" ", "")) for line in reading.lines)
+
+
+def strip_of(result: PageReading, line: Line) -> np.ndarray:
+    """The picture of one line of the prepared page, with a little paper around it."""
+    pad = 0.25 * line.height
+    height, width = result.page.image.shape[:2]
+    top, bottom = max(0, int(line.top - pad)), min(height, int(line.bottom + pad) + 1)
+    left, right = max(0, int(line.left - pad)), min(width, int(line.right + pad) + 1)
+    return result.page.image[top:bottom, left:right]
