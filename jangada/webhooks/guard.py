@@ -17,7 +17,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 from urllib.parse import SplitResult, urlsplit
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -226,7 +226,7 @@ class OutboundGuard:
         connection = (http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection)(
             netloc_host, port
         )
-        connection.sock = _DeadlineSocket(connected, deadline)  # type: ignore[assignment]  # duck-typed: see there
+        connection.sock = _DeadlineSocket(connected, deadline)
         return connection
 
     def _checked_address(self, host: str, port: int) -> str:
@@ -329,7 +329,7 @@ class _DeadlineReader(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: bytearray | memoryview) -> int:
+    def readinto(self, buffer: Any) -> int:
         self._socket.settimeout(_left(self._deadline))
         return self._socket.recv_into(buffer)
 
