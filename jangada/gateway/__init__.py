@@ -1,1 +1,1 @@
-"""The OpenFaaS-compatible front door."""
+"""The front door, written from OpenFaaS' public contract: routes, proxy, and the provider that owns functions."""

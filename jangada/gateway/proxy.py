@@ -1,0 +1,165 @@
+"""One hop: the request goes to a replica as it came, the answer comes back as it flows."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import aiohttp
+from aiohttp import web
+from aiohttp.web_request import BaseRequest
+from yarl import URL
+
+from jangada.gateway import refusal as refusals
+from jangada.gateway.accounting import Accounting
+from jangada.gateway.headers import request_headers, response_headers
+from jangada.gateway.provider import Replica
+from jangada.gateway.refusal import Refusal, refuse
+from jangada.gateway.resolver import NoReplicaError, Resolver
+from jangada.gateway.stack import StackFunction
+
+CLIENT_LEFT = 499
+"""Accounted when the client closed the connection before its answer; never sent."""
+
+_SMALL_BYTES = 64 * 1024
+_CONNECT_TRIES = 3
+
+
+class _SlowRequestError(Exception):
+    """The client stopped sending in the middle of its body."""
+
+
+class Proxy:
+    """
+    Forwards requests over kept-alive connections.
+
+    *idle_s* bounds the silence on either side, not the length of a call: an
+    event stream may last as long as it says something that often.
+    """
+
+    def __init__(self, resolver: Resolver, accounting: Accounting, *, version: str, idle_s: float = 300.0) -> None:
+        self._resolver = resolver
+        self._accounting = accounting
+        self._idle_s = idle_s
+        self._agent = f"jangada-gateway/{version}"
+        self._served_by = f"jangada/{version}"
+        self._session: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        """Make the connection pool; to be called on the event loop that will use it."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30, use_dns_cache=False),
+            # One client's cookies must never travel with another's request.
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=self._idle_s),
+        )
+
+    async def close(self) -> None:
+        """Close the pool."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def forward(
+        self, request: BaseRequest, function: StackFunction, target: str, *, prefix: str | None
+    ) -> web.StreamResponse:
+        """
+        Send *request* to a replica of *function* as *target* (raw path and query) and stream the answer.
+
+        *prefix* is what was taken from the path, None when nothing was. Where the
+        function cannot answer, the answer is a `refuse` one: 502, 503 or 504.
+        """
+        account = self._accounting.begin(function.name)
+        started = time.monotonic()
+        code = CLIENT_LEFT
+        try:
+            response = await self._with_replica(request, function, target, prefix)
+            code = response.status
+            return response
+        finally:
+            self._accounting.end(account, code, time.monotonic() - started)
+
+    async def _with_replica(
+        self, request: BaseRequest, function: StackFunction, target: str, prefix: str | None
+    ) -> web.StreamResponse:
+        problem = prefix is None
+
+        def no(kind: Refusal, detail: str) -> web.StreamResponse:
+            return refuse(request, kind, detail, problem=problem)
+
+        headers = request_headers(request, prefix, self._agent)
+        for _ in range(_CONNECT_TRIES):
+            try:
+                replica = await self._resolver.choose(function)
+            except NoReplicaError as error:
+                return no(refusals.OVERLOADED, f"{error}; try again")
+            try:
+                return await self._call(request, replica, target, headers)
+            except aiohttp.ClientConnectorError:
+                # Nothing was sent, so another replica may have it whatever the method is.
+                self._resolver.suspect(replica)
+            except _SlowRequestError:
+                return no(refusals.SLOW_REQUEST, f"no byte of the body came for {self._idle_s:.0f} s")
+            except TimeoutError:
+                return no(refusals.UPSTREAM_TIMEOUT, f"{function.name} said nothing for {self._idle_s:.0f} s")
+            except aiohttp.ClientError:
+                return no(refusals.BAD_UPSTREAM, f"{function.name} closed the connection without an answer")
+        return no(refusals.OVERLOADED, f"can't reach {function.name}; try again")
+
+    async def _call(self, request: BaseRequest, replica: Replica, target: str, headers: object) -> web.StreamResponse:
+        if self._session is None:
+            raise RuntimeError("the proxy is not open")
+        replica.in_flight += 1
+        try:
+            async with self._session.request(
+                request.method,
+                # `encoded`: %2F stays %2F, dots and doubled slashes stay.
+                URL(replica.address + target, encoded=True),
+                headers=headers,  # type: ignore[arg-type]
+                data=self._body(request),
+                allow_redirects=False,
+            ) as upstream:
+                return await self._answer(request, upstream)
+        finally:
+            replica.in_flight -= 1
+
+    def _body(self, request: BaseRequest) -> bytes | AsyncIterator[bytes] | None:
+        if not request.body_exists:
+            return None
+        if request.content.is_eof():
+            return request.content.read_nowait(-1)
+        return self._stream(request)
+
+    async def _stream(self, request: BaseRequest) -> AsyncIterator[bytes]:
+        if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        while True:
+            try:
+                async with asyncio.timeout(self._idle_s):
+                    chunk = await request.content.readany()
+            except TimeoutError as error:
+                raise _SlowRequestError from error
+            if not chunk:
+                return
+            yield chunk
+
+    async def _answer(self, request: BaseRequest, upstream: aiohttp.ClientResponse) -> web.StreamResponse:
+        headers = response_headers(request, upstream.headers, self._served_by)
+        length = upstream.content_length
+        if length is not None and length <= _SMALL_BYTES and request.method != "HEAD":
+            # Read whole before a byte is sent: a function that dies here still gives a clean 502.
+            body = await upstream.read()
+            return web.Response(status=upstream.status, reason=upstream.reason, headers=headers, body=body)
+        response = web.StreamResponse(status=upstream.status, reason=upstream.reason, headers=headers)
+        try:
+            await response.prepare(request)
+            async for chunk in upstream.content.iter_any():
+                await response.write(chunk)
+            await response.write_eof()
+        except (aiohttp.ClientError, ConnectionError, TimeoutError):
+            # The status is out already. An aborted connection is the one way left to say "incomplete".
+            if request.transport is not None:
+                request.transport.abort()
+        return response

@@ -1,0 +1,58 @@
+"""
+The answers that the gateway makes itself.
+
+Under ``/function/`` they are plain text with ``X-OpenFaaS-Internal: proxy``, as the
+contract has it; on the public paths they are problem details like everyone else's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+
+from aiohttp import web
+from aiohttp.web_request import BaseRequest
+
+_SAFE_ID = re.compile(r"^[A-Za-z0-9._:-]{1,128}$")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A kind of refusal; `code` is the stable word in problem details."""
+
+    status: int
+    code: str
+    title: str
+    retry_after_s: int | None = None
+
+
+UNKNOWN_PATH = Refusal(404, "not_found", "Not found")
+UNKNOWN_FUNCTION = Refusal(404, "not_found", "Unknown function")
+METHOD_NOT_ALLOWED = Refusal(405, "method_not_allowed", "Method not allowed")
+SLOW_REQUEST = Refusal(408, "request_timeout", "The request body did not come in time")
+INTERNAL = Refusal(500, "internal", "Internal error")
+BAD_UPSTREAM = Refusal(502, "bad_gateway", "The function broke off")
+OVERLOADED = Refusal(503, "overloaded", "Too much at once", retry_after_s=1)
+UPSTREAM_TIMEOUT = Refusal(504, "gateway_timeout", "The function did not answer in time")
+
+
+def refuse(request: BaseRequest, refusal: Refusal, detail: str, *, problem: bool) -> web.Response:
+    """The response for *refusal*; problem details when *problem*, plain text otherwise."""
+    headers = {"X-OpenFaaS-Internal": "proxy"}
+    if refusal.retry_after_s is not None:
+        headers["Retry-After"] = str(refusal.retry_after_s)
+    if not problem:
+        return web.Response(status=refusal.status, text=detail + "\n", headers=headers)
+    sent_id = request.headers.get("X-Request-Id", "")
+    request_id = sent_id if _SAFE_ID.match(sent_id) else request["call_id"]
+    headers |= {"X-Request-Id": request_id, "Content-Type": "application/problem+json"}
+    body = {
+        "type": f"/problems/{refusal.code.replace('_', '-')}",
+        "title": refusal.title,
+        "status": refusal.status,
+        "detail": detail,
+        "code": refusal.code,
+        "request_id": request_id,
+    }
+    return web.Response(status=refusal.status, body=json.dumps(body).encode(), headers=headers)

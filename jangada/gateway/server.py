@@ -1,0 +1,101 @@
+"""The gateway put together: a listening socket, the routes, the proxy, and the provider it owns."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable
+
+from aiohttp import web
+from aiohttp.web_request import BaseRequest
+
+from jangada.gateway import refusal as refusals
+from jangada.gateway.accounting import Accounting
+from jangada.gateway.headers import mark
+from jangada.gateway.provider import Provider
+from jangada.gateway.proxy import Proxy
+from jangada.gateway.refusal import refuse
+from jangada.gateway.resolver import Resolver
+from jangada.gateway.routes import ROUTES, Call, raw_path
+from jangada.gateway.stack import StackFunction
+from jangada.logs import get_logger
+
+log = get_logger(part="gateway")
+
+
+class Gateway:
+    """What the routes work with. `start` and `stop` run on one event loop."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        *,
+        version: str,
+        idle_s: float = 300.0,
+        wait_s: float = 5.0,
+        drain_s: float = 10.0,
+    ) -> None:
+        self.provider = provider
+        self.version = version
+        self.accounting = Accounting()
+        self.resolver = Resolver(provider, wait_s=wait_s)
+        self.proxy = Proxy(self.resolver, self.accounting, version=version, idle_s=idle_s)
+        self._drain_s = drain_s
+        self._runner: web.ServerRunner | None = None
+
+    async def start(self, listening: socket.socket) -> None:
+        """Serve on *listening* and let the provider bring the functions up; returns at once."""
+        await self.proxy.open()
+        # A request body stays as it was sent, also when it is compressed; a client that leaves ends its handler.
+        server = web.Server(
+            self._handle,
+            handler_cancellation=True,
+            auto_decompress=False,
+            access_log=None,
+            keepalive_timeout=75,
+            max_line_size=16 * 1024,
+            max_field_size=16 * 1024,
+        )
+        self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=self._drain_s)
+        await self._runner.setup()
+        await web.SockSite(self._runner, listening, backlog=1024).start()
+        await self.provider.start()
+
+    async def stop(self) -> None:
+        """Stop listening, let what is in flight end within the grace, then stop the functions."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+        await self.provider.stop()
+        await self.proxy.close()
+
+    def owner(self, path: str) -> StackFunction | None:
+        """The function whose public route *path* lies under: the longest of ``/a/b`` and ``/a`` that is claimed."""
+        segments = path.split("/", 3)
+        for depth in (3, 2):
+            route = "/".join(segments[:depth])
+            if len(segments) < depth:
+                continue
+            for function in self.provider.functions():
+                if route in function.routes:
+                    return function
+        return None
+
+    async def _handle(self, request: BaseRequest) -> web.StreamResponse:
+        mark(request)
+        path = raw_path(request)
+        known = False
+        for route in ROUTES:
+            match = route.pattern.fullmatch(path)
+            if match is None:
+                continue
+            known = True
+            if request.method in route.methods:
+                return await self._answer(route.handler(Call(self, request, match)), request)
+        kind = refusals.METHOD_NOT_ALLOWED if known else refusals.UNKNOWN_PATH
+        return refuse(request, kind, f"{request.method} {path}: {kind.title.lower()}", problem=True)
+
+    async def _answer(self, handling: Awaitable[web.StreamResponse], request: BaseRequest) -> web.StreamResponse:
+        try:
+            return await handling
+        except Exception:
+            log.exception("gateway.unhandled", path=raw_path(request), call_id=request["call_id"])
+            return refuse(request, refusals.INTERNAL, "the gateway failed; its log says more", problem=True)
