@@ -1,0 +1,202 @@
+"""
+Tenants, keys and signing keys in MongoDB: collections `tenants`, `api_keys`, `signing_keys`.
+
+Each record's id is its `_id`, so that an insert is the unique one. `order` repeats
+it where an index needs it: not every server can have `_id` inside a compound index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from pymongo import ASCENDING, DESCENDING
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError, PyMongoError
+
+from jangada.errors import StoreUnavailableError
+from jangada.tenants.keys import ApiKey
+from jangada.tenants.store import SigningKey
+from jangada.tenants.tenant import Tenant
+
+Document = dict[str, Any]
+
+
+class MongoTenantStore:
+    """A `TenantStore` on a MongoDB database."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._tenants = database["tenants"]
+        self._keys = database["api_keys"]
+        self._signing = database["signing_keys"]
+
+    def create_indexes(self) -> None:
+        """Create what lists are read by. Idempotent."""
+        with _translated():
+            self._tenants.create_index([("order", DESCENDING)])
+            self._keys.create_index([("tenant_id", ASCENDING), ("order", DESCENDING)])
+            self._keys.create_index([("order", DESCENDING)])
+
+    def insert_tenant(self, tenant: Tenant) -> bool:
+        """See `TenantStore`."""
+        return _insert(self._tenants, _from_tenant(tenant))
+
+    def get_tenant(self, tenant_id: str) -> Tenant | None:
+        """See `TenantStore`."""
+        with _translated():
+            found = self._tenants.find_one({"_id": tenant_id})
+        return _to_tenant(found) if found else None
+
+    def page_tenants(self, *, before: str | None, limit: int) -> list[Tenant]:
+        """See `TenantStore`."""
+        with _translated():
+            where = {"order": {"$lt": before}} if before is not None else {}
+            return [_to_tenant(one) for one in self._tenants.find(where).sort("order", DESCENDING).limit(limit)]
+
+    def insert_key(self, key: ApiKey) -> bool:
+        """See `TenantStore`."""
+        return _insert(self._keys, _from_key(key))
+
+    def get_key(self, key_id: str) -> ApiKey | None:
+        """See `TenantStore`."""
+        with _translated():
+            found = self._keys.find_one({"_id": key_id})
+        return _to_key(found) if found else None
+
+    def page_keys(self, tenant_id: str | None, *, before: str | None, limit: int) -> list[ApiKey]:
+        """See `TenantStore`."""
+        where: Document = {}
+        if tenant_id is not None:
+            where["tenant_id"] = tenant_id
+        if before is not None:
+            where["order"] = {"$lt": before}
+        with _translated():
+            return [_to_key(one) for one in self._keys.find(where).sort("order", DESCENDING).limit(limit)]
+
+    def revoke_key(self, key_id: str, at: datetime) -> ApiKey | None:
+        """See `TenantStore`."""
+        with _translated():
+            self._keys.update_one({"_id": key_id, "revoked_at": None}, {"$set": {"revoked_at": at}})
+        return self.get_key(key_id)
+
+    def replace_digest(self, key_id: str, digest: bytes) -> bool:
+        """See `TenantStore`."""
+        with _translated():
+            changed = self._keys.update_one({"_id": key_id}, {"$set": {"digest": digest.hex(), "revoked_at": None}})
+        return changed.matched_count > 0
+
+    def insert_signing_key(self, key: SigningKey) -> bool:
+        """See `TenantStore`."""
+        document = {
+            "_id": key.slot,
+            "kid": key.kid,
+            "private_pem": key.private_pem.decode(),
+            "created_at": key.created_at,
+            "retired_at": key.retired_at,
+        }
+        return _insert(self._signing, document)
+
+    def signing_keys(self) -> list[SigningKey]:
+        """See `TenantStore`."""
+        with _translated():
+            found = [_to_signing_key(one) for one in self._signing.find({})]
+        return sorted(found, key=lambda key: (key.created_at, key.kid))
+
+    def retire_signing_keys(self, *, but: str, at: datetime) -> None:
+        """See `TenantStore`."""
+        with _translated():
+            self._signing.update_many({"kid": {"$ne": but}, "retired_at": None}, {"$set": {"retired_at": at}})
+
+
+def _insert(collection: Any, document: Document) -> bool:
+    with _translated():
+        try:
+            collection.insert_one(document)
+        except DuplicateKeyError:
+            return False
+    return True
+
+
+def _from_tenant(tenant: Tenant) -> Document:
+    return {
+        "_id": tenant.id,
+        "order": tenant.id,
+        "name": tenant.name,
+        "created_at": tenant.created_at,
+        "weight": tenant.weight,
+        "max_jobs": tenant.max_jobs,
+        "max_bytes": tenant.max_bytes,
+        "max_file_bytes": tenant.max_file_bytes,
+    }
+
+
+def _to_tenant(found: Document) -> Tenant:
+    return Tenant(
+        id=found["_id"],
+        name=found["name"],
+        created_at=_aware(found["created_at"]),
+        weight=found["weight"],
+        max_jobs=found["max_jobs"],
+        max_bytes=found["max_bytes"],
+        max_file_bytes=found["max_file_bytes"],
+    )
+
+
+def _from_key(key: ApiKey) -> Document:
+    return {
+        "_id": key.id,
+        "order": key.id,
+        "tenant_id": key.tenant_id,
+        "name": key.name,
+        "digest": key.digest.hex(),
+        "start": key.start,
+        "scopes": sorted(key.scopes),
+        "created_at": key.created_at,
+        "created_by": key.created_by,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+    }
+
+
+def _to_key(found: Document) -> ApiKey:
+    return ApiKey(
+        id=found["_id"],
+        tenant_id=found["tenant_id"],
+        name=found["name"],
+        digest=bytes.fromhex(found["digest"]),
+        start=found["start"],
+        scopes=frozenset(found["scopes"]),
+        created_at=_aware(found["created_at"]),
+        created_by=found["created_by"],
+        expires_at=_aware_or_none(found["expires_at"]),
+        revoked_at=_aware_or_none(found["revoked_at"]),
+    )
+
+
+def _to_signing_key(found: Document) -> SigningKey:
+    return SigningKey(
+        kid=found["kid"],
+        slot=found["_id"],
+        private_pem=found["private_pem"].encode(),
+        created_at=_aware(found["created_at"]),
+        retired_at=_aware_or_none(found["retired_at"]),
+    )
+
+
+def _aware(instant: datetime) -> datetime:
+    # pymongo hands out naive UTC unless the client is told otherwise.
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def _aware_or_none(instant: datetime | None) -> datetime | None:
+    return None if instant is None else _aware(instant)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except PyMongoError as error:
+        raise StoreUnavailableError(f"MongoDB does not answer: {type(error).__name__}", retry_after_s=2) from error

@@ -1,0 +1,276 @@
+"""
+Settings → the concrete queue, stores and services. The only place that picks an implementation.
+
+    services = Services.from_settings(Settings.from_env(os.environ))
+    services = Services.in_memory()        # tests, and one process that forgets
+
+Each part is made when it is first asked for, once per process.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from jangada import errors
+from jangada.clock import Clock, utc_now
+from jangada.settings import Settings
+from jangada.tenants import Authenticator, TenantStore, Tokens
+from jangada.tenants.bootstrap import ensure_first_key
+
+if TYPE_CHECKING:
+    from pymongo.database import Database
+
+    from jangada.algorithms.store import AlgorithmStore
+    from jangada.algorithms.validation import InputValidator
+    from jangada.artifacts import ArtifactStore
+    from jangada.jobs.queue import JobQueue
+    from jangada.jobs.service import JobService
+    from jangada.jobs.store import JobStore
+    from jangada.webhooks.guard import OutboundGuard
+    from jangada.webhooks.store import WebhookStore
+
+T = TypeVar("T")
+
+
+class _once(cached_property[T]):  # noqa: N801  (used as a decorator)
+    """A cached property that two threads cannot make twice (since Python 3.12 the plain one can be)."""
+
+    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
+        if instance is None:
+            return self
+        with instance.making:
+            return super().__get__(instance, owner)
+
+
+class Services:
+    """Everything a process of the platform may need, over real servers."""
+
+    def __init__(self, settings: Settings, *, clock: Clock = utc_now) -> None:
+        self.settings = settings
+        self.clock = clock
+        self._closers: list[Callable[[], object]] = []
+        self.making = threading.RLock()
+
+    @classmethod
+    def from_settings(cls, settings: Settings, *, clock: Clock = utc_now) -> Services:
+        """Services over the servers that *settings* name; nothing is contacted before it is needed."""
+        return cls(settings, clock=clock)
+
+    @classmethod
+    def in_memory(cls, settings: Settings | None = None, *, clock: Clock = utc_now) -> Services:
+        """Services of this process alone: no server, nothing kept."""
+        return _MemoryServices(settings or Settings.from_env({}), clock=clock)
+
+    def close(self) -> None:
+        """Close every connection; the services are not to be used afterwards. Idempotent."""
+        with self.making:
+            closers, self._closers = self._closers, []
+        for close in reversed(closers):
+            with suppress(errors.JangadaError, OSError):
+                close()
+
+    # servers
+
+    @_once
+    def redis(self) -> Any:
+        """The Redis client."""
+        from jangada.redis_client import connect_redis
+
+        client = connect_redis(self.settings)
+        self._closers.append(client.close)
+        return client
+
+    @_once
+    def database(self) -> Database[dict[str, Any]]:
+        """The MongoDB database."""
+        from jangada.mongo_client import connect_mongo
+
+        client = connect_mongo(self.settings)
+        self._closers.append(client.close)
+        return client[self.settings.mongo_database]
+
+    # tenants
+
+    @_once
+    def tenants(self) -> TenantStore:
+        """Tenants, keys, signing keys."""
+        from jangada.tenants.store_mongo import MongoTenantStore
+
+        store = MongoTenantStore(self.database)
+        store.create_indexes()
+        return store
+
+    @_once
+    def tokens(self) -> Tokens:
+        """Issues and verifies short-lived tokens."""
+        return Tokens(self.tenants, secrets_dir=self.settings.secrets_dir, clock=self.clock)
+
+    @_once
+    def authenticator(self) -> Authenticator:
+        """Turns credentials into callers."""
+        return Authenticator(self.tenants, self.tokens, clock=self.clock)
+
+    def ensure_first_key(self) -> str | None:
+        """Make the first tenant and admin key (the secret ``admin-key``, if there is one); see `ensure_first_key`."""
+        given = self.settings.secrets_dir / "admin-key"
+        text = given.read_text().strip() if given.is_file() else None
+        return ensure_first_key(self.tenants, given=text, clock=self.clock)
+
+    # algorithms
+
+    @_once
+    def algorithms(self) -> AlgorithmStore:
+        """Registered algorithms and their schemas."""
+        from jangada.algorithms.store_mongo import MongoAlgorithmStore
+
+        return MongoAlgorithmStore(self.database)
+
+    @_once
+    def validator(self) -> InputValidator:
+        """Checks a job's input before it is queued."""
+        from jangada.algorithms.validation import InputValidator
+
+        return InputValidator()
+
+    # files
+
+    @_once
+    def artifacts(self) -> ArtifactStore:
+        """Files: GridFS, or a folder with its records in MongoDB."""
+        from jangada.artifacts.records_mongo import MongoArtifactRecords
+
+        records = MongoArtifactRecords(self.database)
+        records.create_indexes()
+        return _artifact_store(self, records)
+
+    # jobs
+
+    @_once
+    def queue(self) -> JobQueue:
+        """What is live about jobs."""
+        from jangada.jobs.queue_redis import RedisJobQueue
+
+        return RedisJobQueue(self.redis)
+
+    @_once
+    def store(self) -> JobStore:
+        """Jobs from acceptance on, and their outcomes."""
+        from jangada.jobs.store_mongo import MongoJobStore
+
+        store = MongoJobStore(self.database)
+        store.create_indexes()
+        return store
+
+    @_once
+    def jobs(self) -> JobService:
+        """Jobs as clients see them."""
+        from jangada.jobs.queue import QueueLimits
+        from jangada.jobs.service import JobService
+
+        limits = QueueLimits(
+            queue_jobs=self.settings.queue_max_jobs,
+            queue_bytes=self.settings.queue_max_bytes,
+            tenant_jobs=self.settings.tenant_max_jobs,
+        )
+        return JobService(self.queue, self.store, clock=self.clock, limits=limits)
+
+    # webhooks
+
+    @_once
+    def webhooks(self) -> WebhookStore:
+        """Deliveries, signing secrets, disabled endpoints."""
+        from jangada.webhooks.store_mongo import MongoWebhookStore
+
+        store = MongoWebhookStore(self.database)
+        store.create_indexes()
+        return store
+
+    @_once
+    def guard(self) -> OutboundGuard:
+        """The only way out to addresses that a client named."""
+        from jangada.webhooks.guard import OutboundGuard
+
+        return OutboundGuard(
+            allow_http=self.settings.webhook_allow_http, allowed_hosts=self.settings.webhook_allowed_hosts
+        )
+
+    def check_ready(self) -> Mapping[str, str]:
+        """Ask Redis and MongoDB whether they answer; ``ok`` or what is wrong, by name."""
+        return {
+            "redis": _state(self.redis.ping),
+            "mongo": _state(lambda: self.database.command("ping")),
+        }
+
+
+class _MemoryServices(Services):
+    """The same, without servers."""
+
+    @_once
+    def tenants(self) -> TenantStore:
+        from jangada.tenants.store_memory import MemoryTenantStore
+
+        return MemoryTenantStore()
+
+    @_once
+    def algorithms(self) -> AlgorithmStore:
+        from jangada.algorithms.store_memory import MemoryAlgorithmStore
+
+        return MemoryAlgorithmStore()
+
+    @_once
+    def artifacts(self) -> ArtifactStore:
+        from jangada.artifacts.store_memory import MemoryArtifactStore
+
+        return MemoryArtifactStore(clock=self.clock, limits=_artifact_limits(self.settings))
+
+    @_once
+    def queue(self) -> JobQueue:
+        from jangada.jobs.queue_memory import MemoryJobQueue
+
+        return MemoryJobQueue()
+
+    @_once
+    def store(self) -> JobStore:
+        from jangada.jobs.store_memory import MemoryJobStore
+
+        return MemoryJobStore()
+
+    @_once
+    def webhooks(self) -> WebhookStore:
+        from jangada.webhooks.store_memory import MemoryWebhookStore
+
+        return MemoryWebhookStore()
+
+    def check_ready(self) -> Mapping[str, str]:
+        return {"memory": "ok"}
+
+
+def _artifact_limits(settings: Settings) -> Any:
+    from jangada.artifacts.base import ArtifactLimits
+
+    return ArtifactLimits(max_bytes=settings.max_file_bytes, ttl_s=settings.file_ttl_s)
+
+
+def _artifact_store(services: Services, records: Any) -> ArtifactStore:
+    from pathlib import Path
+
+    from jangada.artifacts.store_folder import FolderArtifactStore
+    from jangada.artifacts.store_gridfs import GridFSArtifactStore
+
+    limits = _artifact_limits(services.settings)
+    kind, _, folder = services.settings.artifacts.partition(":")
+    if kind == "folder":
+        return FolderArtifactStore(Path(folder), records, clock=services.clock, limits=limits)
+    return GridFSArtifactStore(services.database, records, clock=services.clock, limits=limits)
+
+
+def _state(ask: Callable[[], object]) -> str:
+    try:
+        ask()
+    except Exception as error:  # noqa: BLE001  (whatever is wrong with it, it is not ready)
+        return f"does not answer ({type(error).__name__})"
+    return "ok"
