@@ -106,6 +106,8 @@ class Claimed:
     leases: list[Lease]
     next_due_ms: int | None
     """Earliest instant at which a delayed job or an expiring lease could become claimable, if any."""
+    now_ms: int = 0
+    """The queue's clock at this call, to measure `next_due_ms` against."""
 
 
 class LeaseState(StrEnum):

@@ -1,0 +1,329 @@
+"""The queue on Redis: sorted sets, hashes and Lua, see `lua/lib.lua` for the keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+import orjson
+from redis.exceptions import RedisError
+
+from jangada.jobs.keys import PREFIX, QueueKeys, lock_key
+from jangada.jobs.queue import (
+    Admission,
+    CancelResult,
+    Claimed,
+    Finish,
+    JobEvent,
+    Lease,
+    LeaseAction,
+    LeaseState,
+    LiveJob,
+    QueueEntry,
+    QueueLimits,
+    QueueStats,
+)
+from jangada.jobs.scripts import Argument, Script, script
+from jangada.redis_client import MAX_BLOCK_S, RedisConnections, translate, translated
+
+_ADMISSIONS = (
+    Admission.ACCEPTED,
+    Admission.ACCEPTED,
+    Admission.DUPLICATE,
+    Admission.QUEUE_FULL,
+    Admission.TENANT_FULL,
+)
+_LEASE_STATES = (LeaseState.LOST, LeaseState.HELD, LeaseState.CANCEL)
+_ACTIONS = {action.value.encode(): action for action in LeaseAction}
+_ACTIONS[b""] = LeaseAction.RUN
+
+CHUNK_JOBS = 500
+CHUNK_BYTES = 4 * 1024 * 1024
+DEAD_CAP = 10_000
+SETTLE_LEASE_S = 15.0
+
+
+class RedisQueue:
+    """
+    `JobQueue` on one Redis, a Sentinel's master or a Redis Cluster.
+
+    *age_s*: how long a job waits in a band before it may rise into the next.
+    *skew_ms*: added to the server's clock, for tests that turn it by hand.
+    """
+
+    def __init__(
+        self,
+        connections: RedisConnections,
+        *,
+        prefix: str = PREFIX,
+        age_s: float = 60.0,
+        skew_ms: Callable[[], int] | None = None,
+    ) -> None:
+        self._client = connections.commands
+        self._blocking = connections.blocking
+        self._prefix = prefix
+        self._age_ms = round(age_s * 1000)
+        self._skew_ms = skew_ms
+        self._keys = lru_cache(maxsize=1024)(lambda queue: QueueKeys(queue, prefix))
+
+    def _run(self, loaded: Script, queue: str, arguments: list[Argument]) -> Any:
+        skew = self._skew_ms() if self._skew_ms is not None else 0
+        arguments.insert(0, skew)
+        try:
+            return loaded.run(self._client, self._keys(queue).all, arguments)
+        except RedisError as error:
+            raise translate(error) from error
+
+    def admit(self, queue: str, entries: Sequence[QueueEntry], limits: QueueLimits) -> list[Admission]:
+        arguments = _caps(limits)
+        for entry in entries:
+            arguments += (entry.job_id, entry.tenant_id, entry.epoch, len(entry.body))
+        return [_ADMISSIONS[verdict] for verdict in self._run(script("admit"), queue, arguments)]
+
+    def enqueue_many(
+        self, queue: str, entries: Sequence[QueueEntry], limits: QueueLimits | None = None
+    ) -> list[Admission]:
+        """Atomic for up to 500 jobs and 4 MiB; more than that is several such calls, so that none holds Redis up."""
+        answer: list[Admission] = []
+        for chunk in _chunks(entries):
+            arguments = _caps(limits)
+            for entry in chunk:
+                arguments += (
+                    entry.job_id,
+                    entry.tenant_id,
+                    entry.priority.value,
+                    entry.weight,
+                    entry.epoch,
+                    entry.max_attempts,
+                    "" if entry.not_before_ms is None else entry.not_before_ms,
+                    "" if entry.expires_ms is None else entry.expires_ms,
+                    entry.body,
+                )
+            answer += [_ADMISSIONS[verdict] for verdict in self._run(script("enqueue"), queue, arguments)]
+        return answer
+
+    def finish_and_claim(
+        self,
+        queue: str,
+        executor_id: str,
+        *,
+        finished: Sequence[Finish] = (),
+        want: int = 0,
+        settle: int = 32,
+        lease_s: float = 15.0,
+        running: bool = True,
+    ) -> Claimed:
+        arguments: list[Argument] = [
+            executor_id,
+            want,
+            settle,
+            round(lease_s * 1000),
+            1 if running else 0,
+            self._age_ms,
+        ]
+        for finish in finished:
+            lease = finish.lease
+            event = orjson.dumps(finish.event) if finish.event else b"{}"
+            arguments += (lease.job_id, lease.epoch, lease.attempt, finish.status, event)
+        flags, rows, now_ms, next_due = self._run(script("exchange"), queue, arguments)
+        return Claimed(
+            finished=[flag == 1 for flag in flags],
+            leases=[_lease(queue, row, now_ms) for row in rows],
+            next_due_ms=None if next_due < 0 else next_due,
+            now_ms=now_ms,
+        )
+
+    def start(self, queue: str, leases: Sequence[Lease]) -> None:
+        self._run(script("start"), queue, _held(leases))
+
+    def renew(self, queue: str, executor_id: str, leases: Sequence[Lease], lease_s: float = 15.0) -> list[LeaseState]:
+        if not leases:
+            return []
+        answer = self._run(script("renew"), queue, [round(lease_s * 1000), *_held(leases)])
+        return [_LEASE_STATES[state] for state in answer]
+
+    def retry(self, queue: str, lease: Lease, *, delay_s: float, attempt: dict[str, Any]) -> bool:
+        arguments = [*_held([lease]), max(0, round(delay_s * 1000)), orjson.dumps(attempt)]
+        return bool(self._run(script("requeue"), queue, arguments)[0])
+
+    def release(self, queue: str, leases: Sequence[Lease]) -> list[bool]:
+        if not leases:
+            return []
+        arguments: list[Argument] = []
+        for lease in leases:
+            handed_back = {
+                "number": lease.attempt,
+                "outcome": "handed_back",
+                "error": None,
+                "executor_id": None,
+                "ended_ms": None,
+            }
+            arguments += (lease.job_id, lease.epoch, lease.attempt, -1, orjson.dumps(handed_back))
+        return [flag == 1 for flag in self._run(script("requeue"), queue, arguments)]
+
+    def cancel(self, queue: str, job_id: str, *, executor_id: str) -> tuple[CancelResult, Lease | None]:
+        answer = self._run(script("cancel"), queue, [job_id, executor_id, round(SETTLE_LEASE_S * 1000)])
+        if answer[0] == 0:
+            return CancelResult.UNKNOWN, None
+        if answer[0] == 1:
+            return CancelResult.SIGNALED, None
+        return CancelResult.TAKEN, _lease(queue, answer[1], answer[2])
+
+    def emit(self, queue: str, lease: Lease, events: Sequence[tuple[str, dict[str, Any]]]) -> bool:
+        if not events:
+            return True
+        arguments: list[Argument] = [lease.job_id, lease.epoch, lease.attempt]
+        for kind, data in events:
+            progress = data.get("progress") if kind == "job.progress" else None
+            detail = data.get("message") if kind == "job.progress" else None
+            arguments += (kind, orjson.dumps(data), "" if progress is None else repr(float(progress)), detail or "")
+        return bool(self._run(script("emit"), queue, arguments))
+
+    def events(
+        self, queue: str, job_id: str, *, after: int = 0, block_s: float = 0.0, limit: int = 500
+    ) -> list[JobEvent]:
+        keys = self._keys(queue)
+        stream = keys.events(job_id)
+        with translated():
+            if after < 1:
+                enqueued = self._client.hget(keys.job(job_id), "enqueued")
+                rows = self._client.xrange(stream, min="1-1", count=limit)
+                found = [_event(row) for row in rows]
+                if enqueued is not None or found:
+                    at_ms = int(enqueued) if enqueued is not None else found[0].at_ms
+                    return [JobEvent(1, "job.queued", {}, at_ms), *found][:limit]
+            last = max(after, 1)
+            if block_s <= 0:
+                return [_event(row) for row in self._client.xrange(stream, min=f"{last}-1", count=limit)]
+            block_ms = max(1, round(min(block_s, MAX_BLOCK_S) * 1000))
+            answer = self._blocking.xread({stream: f"{last}-0"}, count=limit, block=block_ms)
+        if not answer:
+            return []
+        return [_event(row) for row in answer[0][1]]
+
+    def live(self, queue: str, job_ids: Sequence[str]) -> list[LiveJob | None]:
+        if not job_ids:
+            return []
+        return [_live(row) for row in self._run(script("live"), queue, list(job_ids))]
+
+    def wait_for_bell(self, queue: str, timeout_s: float) -> bool:
+        bounded = min(max(timeout_s, 0.001), MAX_BLOCK_S)
+        with translated():
+            return self._blocking.blpop([self._keys(queue).bell], timeout=bounded) is not None
+
+    def bury(self, queue: str, job_ids: Sequence[str]) -> None:
+        if job_ids:
+            self._run(script("bury"), queue, [DEAD_CAP, *job_ids])
+
+    def dead(self, queue: str, *, limit: int = 100, offset: int = 0) -> list[tuple[str, int]]:
+        with translated():
+            rows = self._client.zrevrange(self._keys(queue).dead, offset, offset + limit - 1, withscores=True)
+        return [(member.decode(), int(score)) for member, score in rows]
+
+    def exhume(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
+        key = self._keys(queue).dead
+        with translated():
+            return [bool(self._client.zrem(key, job_id)) for job_id in job_ids]
+
+    def drop(self, queue: str, job_ids: Sequence[str]) -> None:
+        if job_ids:
+            self._run(script("drop"), queue, list(job_ids))
+
+    def holds(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
+        if not job_ids:
+            return []
+        return [bool(row) for row in self._run(script("live"), queue, list(job_ids))]
+
+    def stats(self, queue: str) -> QueueStats:
+        high, normal, low, delayed, leased, dead, jobs, size, oldest, counts = self._run(script("stats"), queue, [])
+        tenants = {
+            field[5:].decode(): int(value)
+            for field, value in zip(counts[::2], counts[1::2], strict=True)
+            if field.startswith(b"jobs:")
+        }
+        return QueueStats(
+            queue=queue,
+            ready={"high": high, "normal": normal, "low": low},
+            delayed=delayed,
+            leased=leased,
+            dead=dead,
+            jobs=jobs,
+            bytes=size,
+            oldest_s=None if oldest < 0 else oldest / 1000,
+            tenants=tenants,
+        )
+
+    def lock(self, name: str, ttl_s: float) -> bool:
+        with translated():
+            return bool(self._client.set(lock_key(name, self._prefix), b"1", nx=True, px=max(1, round(ttl_s * 1000))))
+
+
+def _caps(limits: QueueLimits | None) -> list[Argument]:
+    if limits is None:
+        return [-1, -1, -1, -1]
+    caps = (limits.queue_jobs, limits.queue_bytes, limits.tenant_jobs, limits.tenant_bytes)
+    return [-1 if cap is None else cap for cap in caps]
+
+
+def _chunks(entries: Sequence[QueueEntry]) -> Iterator[list[QueueEntry]]:
+    chunk: list[QueueEntry] = []
+    size = 0
+    for entry in entries:
+        if chunk and (len(chunk) >= CHUNK_JOBS or size + len(entry.body) > CHUNK_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(entry)
+        size += len(entry.body)
+    if chunk:
+        yield chunk
+
+
+def _held(leases: Sequence[Lease]) -> list[Argument]:
+    arguments: list[Argument] = []
+    for lease in leases:
+        arguments += (lease.job_id, lease.epoch, lease.attempt)
+    return arguments
+
+
+def _lease(queue: str, row: list[Any], now_ms: int) -> Lease:
+    job_id, epoch, attempt, tenant, body, action, enqueued, history = row
+    return Lease(
+        queue=queue,
+        job_id=job_id.decode(),
+        epoch=int(epoch),
+        attempt=attempt,
+        tenant_id=tenant.decode(),
+        body=body,
+        action=_ACTIONS[action],
+        claimed_ms=now_ms,
+        enqueued_ms=int(enqueued),
+        history=tuple(orjson.loads(b"[%b]" % history)) if history else (),
+    )
+
+
+def _event(row: tuple[bytes, dict[bytes, bytes]]) -> JobEvent:
+    entry_id, fields = row
+    return JobEvent(
+        number=int(entry_id.partition(b"-")[0]),
+        type=fields[b"t"].decode(),
+        data=orjson.loads(fields[b"d"]),
+        at_ms=int(fields[b"at"]),
+    )
+
+
+def _live(row: list[bytes]) -> LiveJob | None:
+    if not row:
+        return None
+    state, attempt, progress, detail, executor, claimed, started, cancel = row
+    return LiveJob(
+        # Jobs that wait for their outcome to be written have not begun anew: `queued` for those who look.
+        status=state.decode() if state in (b"starting", b"running") else "queued",
+        attempt=int(attempt or 0),
+        progress=float(progress) if progress else None,
+        status_detail=detail.decode() if detail else None,
+        executor_id=executor.decode() if executor and state in (b"starting", b"running") else None,
+        claimed_ms=int(claimed) if claimed else None,
+        started_ms=int(started) if started else None,
+        cancel_requested=cancel == b"1",
+    )

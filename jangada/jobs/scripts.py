@@ -1,0 +1,42 @@
+"""Lua scripts: loaded from `lua/`, called by digest, loaded again when a Redis has forgotten them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from redis.exceptions import NoScriptError
+
+Argument = bytes | str | int | float
+
+
+class Script:
+    """One script with the shared part in front."""
+
+    __slots__ = ("_sha", "_source", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._source = f"{_read('lib')}\n-- {name}.lua\n{_read(name)}".encode()
+        self._sha = hashlib.sha1(self._source, usedforsecurity=False).hexdigest().encode()
+
+    def run(self, client: Any, keys: Sequence[bytes], arguments: Sequence[Argument]) -> Any:
+        """Call it in one round trip; two when the server restarted and lost its scripts."""
+        try:
+            return client.execute_command("EVALSHA", self._sha, len(keys), *keys, *arguments)
+        except NoScriptError:
+            return client.execute_command("EVAL", self._source, len(keys), *keys, *arguments)
+
+
+@cache
+def _read(name: str) -> str:
+    return (files("jangada.jobs") / "lua" / f"{name}.lua").read_text("utf-8")
+
+
+@cache
+def script(name: str) -> Script:
+    """The script in ``lua/<name>.lua``."""
+    return Script(name)
