@@ -28,9 +28,11 @@ class Upload:
 class MultipartBody:
     """An iterable of chunks with a length, so that `requests` sends a Content-Length and no chunked encoding."""
 
-    def __init__(self, head: bytes, stream: BinaryIO, size_bytes: int, tail: bytes, *, owned: bool) -> None:
+    def __init__(
+        self, head: bytes, open_stream: Callable[[], BinaryIO], size_bytes: int, tail: bytes, *, owned: bool
+    ) -> None:
         self._head = head
-        self._stream = stream
+        self._open_stream = open_stream
         self._size_bytes = size_bytes
         self._tail = tail
         self._owned = owned
@@ -39,10 +41,11 @@ class MultipartBody:
         return len(self._head) + self._size_bytes + len(self._tail)
 
     def __iter__(self) -> Iterator[bytes]:
+        stream = self._open_stream()
         try:
             yield self._head
             left = self._size_bytes
-            while left > 0 and (chunk := self._stream.read(min(_CHUNK_BYTES, left))):
+            while left > 0 and (chunk := stream.read(min(_CHUNK_BYTES, left))):
                 left -= len(chunk)
                 yield chunk
             if left:
@@ -50,7 +53,7 @@ class MultipartBody:
             yield self._tail
         finally:
             if self._owned:
-                self._stream.close()
+                stream.close()
 
 
 def prepare(source: Source, *, filename: str | None, media_type: str | None, purpose: str) -> Upload:
@@ -71,7 +74,7 @@ def prepare(source: Source, *, filename: str | None, media_type: str | None, pur
     open_stream, size_bytes, owned = _opener(source)
 
     def open_body() -> MultipartBody:
-        return MultipartBody(head, open_stream(), size_bytes, tail, owned=owned)
+        return MultipartBody(head, open_stream, size_bytes, tail, owned=owned)
 
     return Upload(f"multipart/form-data; boundary={boundary}", open_body)
 
