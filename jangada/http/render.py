@@ -87,9 +87,6 @@ def rate_limit_headers(name: str, quota: int, *, remaining: int, reset_s: float 
 
 def render_error(error: JangadaError) -> Response:
     """The problem details of *error*, with the headers that belong to its status."""
-    members: dict[str, Any] = {k: v for k, v in error.extra.items() if k not in _STANDARD}
-    if isinstance(error, InvalidRequestError) and error.errors:
-        members["errors"] = [{"pointer": e.pointer, "detail": e.detail} for e in error.errors]
     headers: dict[str, str] = {}
     if error.retry_after_s is not None or error.status in (429, 503):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s or 1)))
@@ -102,7 +99,15 @@ def render_error(error: JangadaError) -> Response:
         headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
     if isinstance(error, ForbiddenError) and "scope" in error.extra:
         headers["WWW-Authenticate"] = f'Bearer error="insufficient_scope", scope="{error.extra["scope"]}"'
-    return problem(error.code, error.title, error.status, error.detail, members=members, headers=headers)
+    return _problem_response(problem_object(error), error.status, headers)
+
+
+def problem_object(error: JangadaError) -> dict[str, Any]:
+    """The members of *error*'s problem details: the whole answer, or one item's part of it."""
+    members: dict[str, Any] = {k: v for k, v in error.extra.items() if k not in _STANDARD}
+    if isinstance(error, InvalidRequestError) and error.errors:
+        members["errors"] = [{"pointer": e.pointer, "detail": e.detail} for e in error.errors]
+    return _problem_object(error.code, error.title, error.status, error.detail, members)
 
 
 def problem(
@@ -115,7 +120,11 @@ def problem(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """An RFC 9457 answer; *members* are extensions."""
-    body = {
+    return _problem_response(_problem_object(code, title, status, detail, members or {}), status, headers)
+
+
+def _problem_object(code: str, title: str, status: int, detail: str, members: Mapping[str, Any]) -> dict[str, Any]:
+    return {
         "type": absolute(f"/problems/{problem_name(code)}"),
         "title": title,
         "status": status,
@@ -123,8 +132,11 @@ def problem(
         "instance": request.path,
         "code": code,
         "trace_id": current_trace().trace_id,
-        **(members or {}),
+        **members,
     }
+
+
+def _problem_response(body: Mapping[str, Any], status: int, headers: Mapping[str, str] | None) -> Response:
     response = Response(_dumps_any(body), status, headers, content_type=_PROBLEM)
     response.headers["Cache-Control"] = "no-store"
     return response
