@@ -51,7 +51,9 @@ def make_app(
 
 def _begin() -> None:
     headers = request.headers
-    g.trace = begin_trace(headers.get("X-Request-Id"), headers.get("traceparent"), headers.get("X-Call-Id"))
+    trace = begin_trace(headers.get("X-Request-Id"), headers.get("traceparent"), headers.get("X-Call-Id"))
+    g.trace = trace
+    request.environ["jangada.request_id"] = trace.request_id  # for the server's log line
 
 
 def _finish(response: Response) -> Response:
