@@ -1,1 +1,1 @@
-"""The command line: `jangada …`."""
+"""The command line: `jangada`. Thin: each command calls one thing of the package and shows what came back."""

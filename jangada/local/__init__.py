@@ -1,1 +1,1 @@
-"""The embedded platform: every part a child process of one supervisor."""
+"""The embedded platform: one supervisor, real servers as its child processes, data in one folder."""

