@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from jangada.algorithms.store import AlgorithmStore
     from jangada.algorithms.validation import InputValidator
     from jangada.artifacts import ArtifactStore
+    from jangada.jobs.feedback import FeedbackStore
     from jangada.jobs.queue import JobQueue
     from jangada.jobs.service import JobService
     from jangada.jobs.store import JobStore
@@ -178,6 +179,15 @@ class Services:
         )
         return JobService(self.queue, self.store, clock=self.clock, limits=limits)
 
+    @_once
+    def feedback(self) -> FeedbackStore:
+        """What people say of outputs."""
+        from jangada.jobs.feedback_mongo import MongoFeedbackStore
+
+        store = MongoFeedbackStore(self.database)
+        store.create_indexes()
+        return store
+
     # webhooks
 
     @_once
@@ -238,6 +248,12 @@ class _MemoryServices(Services):
         from jangada.jobs.store_memory import MemoryJobStore
 
         return MemoryJobStore()
+
+    @_once
+    def feedback(self) -> FeedbackStore:
+        from jangada.jobs.feedback import MemoryFeedbackStore
+
+        return MemoryFeedbackStore()
 
     @_once
     def webhooks(self) -> WebhookStore:

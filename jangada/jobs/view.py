@@ -33,9 +33,9 @@ def job_object(job: Job, base: str = "") -> dict[str, Any]:
         "attempts": [_attempt(attempt) for attempt in job.attempts] if job.attempts else [],
         "policy": _policy(job),
         "input": job.input,
-        "input_file": job.input_file,
+        "input_file": _file(job.input_file),
         "output": job.output,
-        "output_file": job.output_file,
+        "output_file": _file(job.output_file),
         "error": job.error,
         "metadata": job.metadata,
         "retry_of": job.retry_of,
@@ -70,6 +70,10 @@ def job_urls(job_id: str, base: str = "") -> dict[str, str]:
 
 def _when(instant: datetime | None) -> str | None:
     return None if instant is None else rfc3339(instant)
+
+
+def _file(file_id: str | None) -> dict[str, str] | None:
+    return None if file_id is None else {"file": file_id}
 
 
 def _policy(job: Job) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""The function `router`: jobs, batches, events and webhooks of the public API."""

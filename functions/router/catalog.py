@@ -1,0 +1,32 @@
+"""Algorithm records, kept for two seconds: every submit asks for one, and they change with a deploy only."""
+
+from __future__ import annotations
+
+import time
+
+from jangada.algorithms.algorithm import AlgorithmRecord
+from jangada.algorithms.store import AlgorithmStore
+from jangada.errors import UnknownAlgorithmError
+
+KEPT_S = 2.0
+
+
+class Catalog:
+    """A short memory in front of an `AlgorithmStore`. Unknown names are never remembered."""
+
+    def __init__(self, store: AlgorithmStore) -> None:
+        self._store = store
+        self._known: dict[str, tuple[float, AlgorithmRecord]] = {}
+
+    def get(self, name: str) -> AlgorithmRecord:
+        """The record; raises `UnknownAlgorithmError`."""
+        now = time.monotonic()
+        known = self._known.get(name)
+        if known is not None and now - known[0] < KEPT_S:
+            return known[1]
+        record = self._store.get(name)
+        if record is None:
+            self._known.pop(name, None)
+            raise UnknownAlgorithmError(f"no algorithm is called {name!r}")
+        self._known[name] = (now, record)
+        return record

@@ -1,0 +1,70 @@
+"""What the routes read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import Field, field_validator
+
+from jangada.http.body import RequestModel
+
+MAX_METADATA_BYTES = 16 * 1024
+_YEAR_S = 366 * 86_400.0
+
+Seconds = Annotated[float, Field(gt=0, le=_YEAR_S)]
+AlgorithmName = Annotated[str, Field(min_length=1, max_length=63, examples=["doc-metadata"])]
+
+
+class PolicyRequest(RequestModel):
+    """The limits of one job, in seconds; what is left out comes from the algorithm."""
+
+    queue_ttl_s: Seconds | None = Field(default=None, description="`expired` when it does not run by then")
+    execution_timeout_s: Seconds | None = Field(default=None, description="of each attempt; at most the algorithm's")
+    deadline_s: Seconds | None = Field(default=None, description="from acceptance to the end")
+    max_attempts: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        default=None, description="at most the algorithm's"
+    )
+
+
+class WebhookRequest(RequestModel):
+    """Where to tell of the job. `completed` is always sent."""
+
+    url: Annotated[str, Field(min_length=1, max_length=2048, examples=["https://app.example.com/hooks"])]
+    events: Annotated[list[Literal["started", "output", "logs", "completed"]], Field(max_length=4)] = Field(
+        default_factory=lambda: ["completed"]  # type: ignore[arg-type]  # a list of one literal
+    )
+    format: Literal["standard", "cloudevents"] = "standard"
+
+
+class JobRequest(RequestModel):
+    """One job to submit."""
+
+    algorithm: AlgorithmName
+    deployment: AlgorithmName | None = Field(default=None, description="the algorithm's default one unless given")
+    input: Any = Field(default=None, description="as the algorithm's `input_schema` says")
+    priority: Literal["low", "normal", "high"] = "normal"
+    policy: PolicyRequest = Field(default_factory=PolicyRequest)
+    webhook: WebhookRequest | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict, description="yours, at most 16 KiB of JSON; kept as it is")
+
+    @field_validator("metadata")
+    @classmethod
+    def _metadata_is_small(cls, metadata: dict[str, Any]) -> dict[str, Any]:
+        if metadata:
+            size = len(orjson.dumps(metadata))
+            if size > MAX_METADATA_BYTES:
+                raise ValueError(f"has {size} bytes of JSON, at most {MAX_METADATA_BYTES} are kept")
+            if len(metadata) > 64:
+                raise ValueError(f"has {len(metadata)} keys, at most 64 are kept")
+            if any(not key or "\0" in key or len(key) > 128 for key in metadata):
+                raise ValueError("keys have 1 to 128 characters and no NUL")
+        return metadata
+
+
+class FeedbackRequest(RequestModel):
+    """What a person says of an output."""
+
+    correct: bool | None = None
+    label: Any = Field(default=None, description="what the output should have been")
+    comment: Annotated[str, Field(max_length=4000)] | None = None

@@ -1,0 +1,215 @@
+"""From a request to a job that may be queued: everything that can be refused is refused here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+
+from jangada.algorithms.algorithm import AlgorithmRecord
+from jangada.algorithms.references import FileReference
+from jangada.algorithms.validation import InputValidator
+from jangada.artifacts.store import ArtifactStore
+from jangada.clock import Clock, utc_now
+from jangada.errors import ConflictError, FieldError, InvalidInputError, InvalidRequestError, NotFoundError
+from jangada.http.trace import Trace
+from jangada.ids import new_id
+from jangada.jobs.job import Job, Policy, Priority, Webhook
+from jangada.settings import Settings
+from jangada.tenants import Caller
+from jangada.webhooks.guard import OutboundError, OutboundGuard
+
+from .catalog import Catalog
+from .requests import JobRequest, PolicyRequest, WebhookRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who asks, and in which request."""
+
+    caller: Caller
+    trace: Trace
+
+
+class Submission:
+    """Makes jobs. Writes nothing, except inputs over `Settings.inline_bytes`, which become artifacts."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        validator: InputValidator,
+        artifacts: ArtifactStore,
+        guard: OutboundGuard,
+        *,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._validator = validator
+        self._artifacts = artifacts
+        self._guard = guard
+        self._clock = clock
+
+    def job(self, request: JobRequest, origin: Origin) -> Job:
+        """
+        The job for *request*. Raises `UnknownAlgorithmError`, `NotFoundError` (deployment),
+        `InvalidRequestError` or `InvalidInputError`, the latter two with pointers.
+        """
+        record = self._catalog.get(request.algorithm)
+        if request.deployment is not None and request.deployment != record.name:
+            raise NotFoundError(f"algorithm {record.name} has no deployment {request.deployment!r}")
+        references = self._validator.check(record, request.input)
+        policy = _policy(request.policy, record)
+        webhook = self._webhook(request.webhook)
+        now = self._clock()
+        file_ids = self._files(references, origin.caller.tenant_id, policy, now) if references else ()
+        inline, input_file = self._place(request.input, origin.caller.tenant_id, policy, now)
+        return Job(
+            id=new_id("job"),
+            tenant_id=origin.caller.tenant_id,
+            algorithm=record.name,
+            algorithm_version=record.version,
+            deployment=record.name,
+            queue=record.queue,
+            input=inline,
+            created_at=now,
+            priority=Priority(request.priority),
+            policy=policy,
+            webhook=webhook,
+            metadata=request.metadata,
+            input_file=input_file,
+            file_ids=file_ids,
+            expires_at=_expires_at(policy, now),
+            deadline_at=None if policy.deadline_s is None else now + timedelta(seconds=policy.deadline_s),
+            request_id=origin.trace.request_id,
+            traceparent=origin.trace.traceparent,
+            call_id=origin.trace.call_id,
+            weight=origin.caller.tenant.weight,
+        )
+
+    def again(self, job: Job, origin: Origin) -> Job:
+        """
+        A new job that does the same as *job*, by the algorithm as it is now.
+
+        Raises `ConflictError` while *job* is not final, and what `job` raises.
+        """
+        if not job.is_final:
+            raise ConflictError(f"{job.id} is {job.status.value}; only a job that has ended can be retried")
+        request = JobRequest.model_construct(
+            algorithm=job.algorithm,
+            deployment=None,
+            input=job.input,
+            priority=job.priority.value,
+            policy=PolicyRequest(queue_ttl_s=job.policy.queue_ttl_s, deadline_s=job.policy.deadline_s),
+            webhook=_webhook_request(job.webhook),
+            metadata=job.metadata,
+        )
+        made = self.job(request, origin) if job.input_file is None else self._from_file(job, request, origin)
+        record = self._catalog.get(job.algorithm)
+        policy = Policy(
+            queue_ttl_s=made.policy.queue_ttl_s,
+            execution_timeout_s=min(job.policy.execution_timeout_s, record.limits.execution_timeout_s),
+            deadline_s=made.policy.deadline_s,
+            max_attempts=min(job.policy.max_attempts, record.max_attempts),
+        )
+        return made.with_(policy=policy, retry_of=job.id)
+
+    def _from_file(self, job: Job, request: JobRequest, origin: Origin) -> Job:
+        """Validates the input where it lies, so that an old input meets the present schema."""
+        tenant_id = origin.caller.tenant_id
+        artifact = self._artifacts.get(job.input_file or "", tenant_id)
+        if artifact is None:
+            raise ConflictError(f"the input of {job.id} was removed by retention; submit it anew")
+        with self._artifacts.open(artifact) as stream:
+            request.input = orjson.loads(stream.read())
+        return self.job(request, origin)
+
+    def _webhook(self, request: WebhookRequest | None) -> Webhook | None:
+        if request is None:
+            return None
+        try:
+            self._guard.check(request.url)
+        except OutboundError as error:
+            raise InvalidRequestError(
+                f"webhook.url: {error}", errors=[FieldError("/webhook/url", str(error))]
+            ) from error
+        # `completed` is always sent, so it is always listed.
+        events = dict.fromkeys([*request.events, "completed"])
+        return Webhook(request.url, tuple(events), request.format)
+
+    def _files(self, references: list[FileReference], tenant_id: str, policy: Policy, now: datetime) -> tuple[str, ...]:
+        wrong: list[FieldError] = []
+        until = _needed_until(policy, now)
+        ids: dict[str, bool] = {}
+        for reference in references:
+            if reference.kind == "url":
+                try:
+                    self._guard.check(reference.value)
+                except OutboundError as error:
+                    wrong.append(FieldError(f"{reference.pointer}/url", str(error)))
+            elif reference.kind == "file" and reference.value not in ids:
+                artifact = self._artifacts.get(reference.value, tenant_id)
+                if artifact is None:
+                    wrong.append(FieldError(f"{reference.pointer}/file", f"no file {reference.value}"))
+                else:
+                    # Half of what is needed is left: later jobs on the same file write nothing.
+                    ids[reference.value] = artifact.expires_at < now + (until - now) / 2
+        if wrong:
+            first = wrong[0]
+            raise InvalidInputError(f"{first.pointer}: {first.detail}", errors=wrong)
+        ending = [file_id for file_id, ends in ids.items() if ends]
+        if ending:
+            self._artifacts.keep(ending, until)
+        return tuple(ids)
+
+    def _place(self, value: Any, tenant_id: str, policy: Policy, now: datetime) -> tuple[Any, str | None]:
+        """The input as it is, or the id of the artifact that it became because it is big."""
+        encoded = orjson.dumps(value)
+        if len(encoded) <= self._settings.inline_bytes:
+            return value, None
+        artifact = self._artifacts.put(
+            tenant_id,
+            encoded,
+            media_type="application/json",
+            filename="input.json",
+            purpose="input",
+            expires_at=_needed_until(policy, now),
+        )
+        return None, artifact.id
+
+
+def _policy(asked: PolicyRequest, record: AlgorithmRecord) -> Policy:
+    most_s = record.limits.execution_timeout_s
+    wrong = []
+    if asked.execution_timeout_s is not None and asked.execution_timeout_s > most_s:
+        wrong.append(FieldError("/policy/execution_timeout_s", f"{record.name} allows at most {most_s:g}"))
+    if asked.max_attempts is not None and asked.max_attempts > record.max_attempts:
+        wrong.append(FieldError("/policy/max_attempts", f"{record.name} allows at most {record.max_attempts}"))
+    if wrong:
+        raise InvalidRequestError(f"{wrong[0].pointer}: {wrong[0].detail}", errors=wrong)
+    return Policy(
+        queue_ttl_s=asked.queue_ttl_s,
+        execution_timeout_s=asked.execution_timeout_s or most_s,
+        deadline_s=asked.deadline_s,
+        max_attempts=asked.max_attempts or record.max_attempts,
+    )
+
+
+def _expires_at(policy: Policy, now: datetime) -> datetime | None:
+    bounds = [bound for bound in (policy.queue_ttl_s, policy.deadline_s) if bound is not None]
+    return now + timedelta(seconds=min(bounds)) if bounds else None
+
+
+def _needed_until(policy: Policy, now: datetime) -> datetime:
+    """How long the job's files must stay: through every attempt, or a week when it may wait for ever."""
+    waits_s = min(policy.queue_ttl_s or 7 * 86_400.0, policy.deadline_s or 7 * 86_400.0)
+    return now + timedelta(seconds=waits_s + policy.max_attempts * policy.execution_timeout_s + 3600)
+
+
+def _webhook_request(webhook: Webhook | None) -> WebhookRequest | None:
+    if webhook is None:
+        return None
+    return WebhookRequest.model_construct(url=webhook.url, events=list(webhook.events), format=webhook.format)
