@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import random
 from collections.abc import Callable, Iterator
 
 from jangada.client import sse
 from jangada.client.errors import ApiError, GoneError, NotFoundError, UnreachableError, WaitTimeoutError
 from jangada.client.records import Event, Job
-from jangada.client.retrying import parse_retry_after
+from jangada.client.retrying import delay_s, parse_retry_after
 from jangada.client.transport import Transport, foreign_errors, read_json
 from jangada.clock import utc_now
 
@@ -16,7 +17,6 @@ _SILENCE_S = 40.0
 """The platform sends a comment each 15 s: after this long without a byte the connection is dead."""
 _POLL_S = 1.0
 _SHORTEST_POLL_S = 0.2
-_RECONNECT_S = 0.5
 _MOST_FAILURES = 8
 
 OnEvent = Callable[[Event], None]
@@ -33,6 +33,7 @@ class Watch:
         self._deadline = None if timeout_s is None else transport.monotonic() + timeout_s
         self._streams = True
         self._failures = 0
+        self._chance = random.Random()
         self.job: Job | None = None
 
     def events(self) -> Iterator[Event]:
@@ -44,6 +45,11 @@ class Watch:
         """
         while True:
             for event in self._stream() if self._streams else self._poll():
+                if event.type == "error":
+                    # "gap" is followed by a snapshot; anything else ends the stream and counts as a break.
+                    if event.data.get("code") != "gap":
+                        self._note_failure()
+                    continue
                 self._failures = 0
                 if event.number:
                     self._after = event.number
@@ -51,7 +57,7 @@ class Watch:
                 if event.is_final:
                     return
             if self._streams:
-                self._pause(_RECONNECT_S)
+                self._pause(delay_s(max(1, self._failures), None, self._chance))
 
     def _stream(self) -> Iterator[Event]:
         """One connection's events. Ends when it breaks; switches to polling when there is no event stream."""
@@ -67,6 +73,7 @@ class Watch:
                 params=params,
                 stream=True,
                 read_timeout_s=silence_s,
+                safe=False,
             )
         except (NotFoundError, GoneError):
             raise

@@ -24,7 +24,6 @@ def test_a_broken_stream_is_taken_up_again_after_the_last_event_seen():
         requests.exceptions.ConnectionError("refused"),
         event_stream((3, "job.failed", {})),
     )
-    # The transport's own retries make the second request; the watch the first and the third.
     client, _ = client_of(platform)
     events = list(client.events(JOB_ID))
     assert [event.number for event in events] == [1, 2, 3]
@@ -74,6 +73,21 @@ def test_a_platform_that_stays_away_is_given_up_after_a_while():
     client, _ = client_of(platform, retries=0)
     with pytest.raises(UnreachableError, match="the job goes on"):
         client.wait(JOB_ID)
+
+
+def test_a_stream_that_ends_with_an_error_is_taken_up_again_and_not_for_ever():
+    broken = [event_stream((0, "error", {"code": "store_unavailable"})) for _ in range(20)]
+    client, clock = client_of(FakePlatform(*broken))
+    with pytest.raises(UnreachableError):
+        list(client.events(JOB_ID))
+    assert sum(clock.sleeps) > 5
+
+
+def test_a_gap_in_the_history_is_passed_over():
+    snapshot = ("error", {"code": "gap"}), ("job.snapshot", job("running"))
+    platform = FakePlatform(event_stream(*[(0, *event) for event in snapshot], (9, "job.succeeded", {})))
+    client, _ = client_of(platform)
+    assert [event.type for event in client.events(JOB_ID)] == ["job.snapshot", "job.succeeded"]
 
 
 def test_a_job_that_is_final_is_not_asked_for():
