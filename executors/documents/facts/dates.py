@@ -39,7 +39,7 @@ _PATTERNS: list[tuple[re.Pattern[str], str]] = [
     (re.compile(rf"(?<![\w./])(?P<day>[0-3]?\d)\s*(?:\([a-z\s]{{2,16}}\)\s*)?(?:dias?\s+)?(?:do\s+mes\s+)?de\s+{_LONG},?\s+"
                 rf"(?:do\s+ano\s+)?de\s+(?P<year>{NUMBER_WORDS})(?!\w)"), "words"),
 ]
-_LABEL = re.compile(r"data|date|dia|emiss|emitid|venc|nasc|valid|\bem\b|due|issued|fortaleza|\bde\b\s*$")
+_LABEL = re.compile(r"data|date|dia|emiss|emitid|venc|nasc|valid|\bem\b|due|issued|\bde\b\s*$")
 _REPAIR = str.maketrans("oil", "011")
 _PIVOT_AHEAD = 10
 """A two-digit year up to this many years from now belongs to this century (a contract ends in the near future)."""
