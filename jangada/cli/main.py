@@ -36,6 +36,8 @@ _COMMANDS: dict[str, _Lazy] = {
     "submit": _Lazy("jobs", "submit", "Submit a job."),
     "jobs": _Lazy("jobs", "jobs", "List, get, cancel, watch jobs; show their logs."),
     "algorithms": _Lazy("jobs", "algorithms", "Show what the platform can run."),
+    "files": _Lazy("jobs", "files", "Upload, describe, download files."),
+    "whoami": _Lazy("jobs", "whoami", "Show which tenant a key belongs to."),
 }
 
 

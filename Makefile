@@ -1,0 +1,73 @@
+# Needs Python 3.11 or newer and make; everything else lands in .venv and .jangada. `make` alone shows the targets.
+.DEFAULT_GOAL := help
+
+PYTHON ?=
+BIN := .venv/bin
+
+TESTS := tests/unit tests/contract tests/integration tests/e2e
+PYTEST := $(BIN)/python -m pytest
+ARGS ?=
+
+.PHONY: help install check fix test test-unit test-contract test-integration test-e2e test-chaos chaos bench demo up down lock openapi clean
+
+help:  ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+install: .venv/.installed  ## Make .venv with everything pinned; quick when nothing changed
+
+.venv/.installed: requirements/dev.txt pyproject.toml
+	@scripts/install.sh $(PYTHON)
+
+check: install  ## Lint, format, types, import rules, OpenAPI up to date
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m jangada.http.openapi --check
+
+fix: install  ## Format, and mend what the linter can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: install  ## Everything but long chaos: unit, contract, integration, e2e, a short chaos (ARGS="-k name")
+	$(PYTEST) $(TESTS) tests/chaos $(ARGS)
+
+test-unit: install  ## No socket, no sleep
+	$(PYTEST) tests/unit $(ARGS)
+
+test-contract: install  ## One suite per protocol, over every implementation this machine has
+	$(PYTEST) tests/contract $(ARGS)
+
+test-integration: install  ## Real servers, real child processes
+	$(PYTEST) tests/integration $(ARGS)
+
+test-e2e: install  ## Stories through the public API of an embedded platform
+	$(PYTEST) tests/e2e $(ARGS)
+
+test-chaos chaos: install  ## kill -9 of everything at random moments, then count (CHAOS_SEED, CHAOS_JOBS)
+	$(PYTEST) tests/chaos $(ARGS)
+
+bench: install  ## Every benchmark, results as JSON in benchmarks/results
+	@for file in benchmarks/*/*.py; do \
+	  case $$file in */_*) continue;; esac; \
+	  echo "== $$file"; $(BIN)/python $$file || exit 1; \
+	done
+
+demo: install  ## Start a platform, send scanned documents through it, show their metadata, stop
+	@$(BIN)/jangada demo $(ARGS)
+
+up: install  ## Start the embedded platform and stay; Ctrl-C stops it
+	@$(BIN)/jangada up $(ARGS)
+
+down: install  ## Stop it from elsewhere
+	@$(BIN)/jangada down
+
+openapi: install  ## Write docs/openapi.json from the code
+	$(BIN)/python -m jangada.http.openapi
+
+lock: install  ## Write requirements/*.txt from what is installed in .venv
+	$(BIN)/python scripts/lock_requirements.py
+
+clean:  ## Remove what can be made again; data in .jangada stays
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.jangada/*' -prune -exec rm -rf {} +
