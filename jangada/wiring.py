@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from jangada import errors
 from jangada.clock import Clock, utc_now
 from jangada.settings import Settings
-from jangada.tenants import Authenticator, TenantStore, Tokens
+from jangada.tenants import Authenticator, TenantService, TenantStore, Tokens
 from jangada.tenants.bootstrap import ensure_first_key
 
 if TYPE_CHECKING:
@@ -114,6 +114,11 @@ class Services:
     def authenticator(self) -> Authenticator:
         """Turns credentials into callers."""
         return Authenticator(self.tenants, self.tokens, clock=self.clock)
+
+    @_once
+    def accounts(self) -> TenantService:
+        """Makes and ends tenants and keys."""
+        return TenantService(self.tenants, self.authenticator, clock=self.clock)
 
     def ensure_first_key(self) -> str | None:
         """Make the first tenant and admin key (the secret ``admin-key``, if there is one); see `ensure_first_key`."""

@@ -13,9 +13,15 @@ from flask import Response, request
 
 from jangada.errors import FieldError, InvalidRequestError
 from jangada.http.links import absolute
+from jangada.http.openapi import Parameter
 from jangada.http.render import respond
 
 MAX_LIMIT = 200
+
+LIST_PARAMETERS = (
+    Parameter("limit", "how many", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": 20}),
+    Parameter("cursor", "`next_cursor` of the page before"),
+)
 
 
 @dataclass(frozen=True, slots=True)

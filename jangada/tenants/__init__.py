@@ -3,6 +3,7 @@
 from jangada.tenants.authenticator import Authenticator
 from jangada.tenants.caller import DEFAULT_SCOPES, Caller, Scope
 from jangada.tenants.keys import ApiKey
+from jangada.tenants.service import TenantService
 from jangada.tenants.store import SigningKey, TenantStore
 from jangada.tenants.tenant import DEFAULT_TENANT, Tenant
 from jangada.tenants.tokens import Tokens
@@ -16,6 +17,7 @@ __all__ = [
     "Scope",
     "SigningKey",
     "Tenant",
+    "TenantService",
     "TenantStore",
     "Tokens",
 ]

@@ -36,7 +36,7 @@ LogRequest = Callable[[dict[str, Any], int, int, float], None]
 _CODES = {400: "malformed_request", 413: "too_large", 429: "overloaded", 431: "headers_too_large", 503: "overloaded"}
 
 
-class TooManyInFlight(Error):
+class TooManyInFlight(Error):  # noqa: N818  (it is an answer, as waitress calls them)
     """The answer to a request that is one too many."""
 
     code, reason = 429, "Too Many Requests"
