@@ -39,7 +39,7 @@ UPSTREAM_TIMEOUT = Refusal(504, "gateway_timeout", "The function did not answer 
 
 def refuse(request: BaseRequest, refusal: Refusal, detail: str, *, problem: bool) -> web.Response:
     """The response for *refusal*; problem details when *problem*, plain text otherwise."""
-    headers = {"X-OpenFaaS-Internal": "proxy"}
+    headers = {"X-OpenFaaS-Internal": "proxy", "X-Call-Id": request["call_id"], "Server": "jangada"}
     if refusal.retry_after_s is not None:
         headers["Retry-After"] = str(refusal.retry_after_s)
     if not problem:

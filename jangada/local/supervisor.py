@@ -14,6 +14,8 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+import psutil
+
 from jangada.local.home import Home
 from jangada.local.logfile import rotate
 from jangada.local.part import Part, PartPlan
@@ -51,7 +53,7 @@ class Supervisor:
         self._parts = {plan.name: Part(plan) for plan in plans}
         self._home = home
         self._observer = observer
-        self._state = PlatformState("starting", os.getpid(), url, str(home.path), time.time())
+        self._state = PlatformState("starting", os.getpid(), url, str(home.path), psutil.Process().create_time())
         self._stop_signals = 0
         self._last_written: PlatformState | None = None
         self._next_rotation = 0.0
