@@ -191,5 +191,5 @@ def _answers() -> bool:
 
 def _jangada(*arguments: str, environ: Mapping[str, str]) -> int:
     """Run another jangada command, its progress going straight to this terminal; its output is not ours."""
-    command = [sys.executable, "-m", "jangada.cli.main", *arguments]
+    command = [sys.executable, "-c", "from jangada.cli.main import main; main()", *arguments]
     return subprocess.run(command, env=dict(environ), stdout=sys.stderr, check=False).returncode

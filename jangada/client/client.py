@@ -147,7 +147,7 @@ class Client:
     def retry(self, job_id: str) -> Job:
         """Submit the same again as a new job (`retry_of` names the old one)."""
         headers = {"Idempotency-Key": f'"{new_id("idem")}"'}
-        return Job.from_json(self._transport.json("POST", f"/v1/jobs/{job_id}/retry", headers=headers))
+        return Job.from_json(self._transport.json("POST", f"/v1/jobs/{job_id}/retry", headers=headers, safe=True))
 
     def logs(self, job_id: str, *, after: int = 0, stream: str | None = None) -> Iterator[LogLine]:
         """What it printed and logged so far, from line number *after* on."""

@@ -24,6 +24,8 @@ from jangada.clock import utc_now
 
 _CONNECT_S = 10.0
 _MOST_ERROR_BYTES = 256 * 1024
+_STILL_HANDLED = "idempotency_in_progress"
+"""Our connection broke, the platform goes on with the first try: its answer will be there in a moment."""
 
 Body = Any
 """Bytes, or a zero-argument callable that makes a fresh stream for each try."""
@@ -96,7 +98,7 @@ class Transport:
             except UnreachableError as error:
                 failure, retry_after_s = error, None
             except ApiError as error:
-                if error.status not in RETRYABLE_STATUSES:
+                if error.status not in RETRYABLE_STATUSES and error.code != _STILL_HANDLED:
                     raise
                 failure, retry_after_s = error, error.retry_after_s
             wait_s = delay_s(attempt, retry_after_s, self._chance)

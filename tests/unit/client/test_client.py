@@ -75,7 +75,15 @@ def test_a_call_that_would_do_more_the_second_time_is_not_repeated():
     platform = FakePlatform(requests.exceptions.ConnectionError("cut"))
     client, _ = client_of(platform)
     with pytest.raises(UnreachableError):
-        client.retry(JOB_ID)
+        client._transport.call("POST", "/v1/anything")
+
+
+def test_a_submit_whose_first_try_is_still_being_handled_is_asked_for_again():
+    platform = FakePlatform(
+        requests.exceptions.ReadTimeout("slow"), problem(409, "idempotency_in_progress"), Answer(202, job())
+    )
+    client, _ = client_of(platform)
+    assert client.submit("doc-ocr", {}).id == JOB_ID
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 413, 415, 422, 500])
