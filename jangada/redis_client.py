@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import redis
@@ -14,11 +14,9 @@ from redis.cluster import RedisCluster
 from redis.exceptions import (
     BusyLoadingError,
     ClusterDownError,
-    ClusterError,
     MasterDownError,
     OutOfMemoryError,
     ReadOnlyError,
-    RedisClusterException,
     RedisError,
     ResponseError,
     TryAgainError,
@@ -26,6 +24,9 @@ from redis.exceptions import (
 from redis.retry import Retry
 
 from jangada.errors import ConfigurationError, StoreUnavailableError
+
+if TYPE_CHECKING:
+    from jangada.settings import Settings
 
 CONNECT_TIMEOUT_S = 2.0
 COMMAND_TIMEOUT_S = 5.0
@@ -52,10 +53,20 @@ class RedisConnections:
     commands: Any
     blocking: Any
 
+    def ping(self) -> bool:
+        """True when the server answers. Raises `StoreUnavailableError`."""
+        with translated():
+            return bool(self.commands.ping())
+
     def close(self) -> None:
         """Close every connection; safe to call twice."""
         self.commands.close()
         self.blocking.close()
+
+
+def connect_redis(settings: Settings) -> RedisConnections:
+    """Connections to `settings.redis_url`."""
+    return open_redis(settings.redis_url)
 
 
 def open_redis(url: str) -> RedisConnections:
@@ -105,8 +116,6 @@ def translate(error: RedisError) -> Exception:
         return _unavailable(error)
     if isinstance(error, ResponseError) and not str(error).startswith(_SERVER_STATE_PREFIXES):
         return error
-    if isinstance(error, RedisClusterException) and not isinstance(error, ClusterError):
-        return _unavailable(error)
     return _unavailable(error)
 
 

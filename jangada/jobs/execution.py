@@ -8,48 +8,31 @@ store then knows already. The other order could close a job without an outcome.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
-from jangada.clock import Clock, from_ms, to_ms, utc_now
+from jangada.clock import Clock, to_ms, utc_now
 from jangada.errors import StoreUnavailableError
 from jangada.jobs import retry
-from jangada.jobs.job import (
-    JSON,
-    Attempt,
-    AttemptFailure,
-    ErrorCode,
-    JobStatus,
-    fence,
+from jangada.jobs.document import attempts_of
+from jangada.jobs.job import JobStatus, fence
+from jangada.jobs.orders import parse
+from jangada.jobs.outcome import (
+    Completion,
+    ended,
+    final_event,
+    is_late,
+    lease_history,
+    numbered,
+    outcome_of,
+    settled,
 )
-from jangada.jobs.orders import Orders, parse
 from jangada.jobs.queue import Finish, JobQueue, Lease, LeaseAction, LeaseState
 from jangada.jobs.store import FenceRaise, JobStore, LogLine, Outcome
 
+__all__ = ["Completion", "JobExecution", "Notify"]
+
 Notify = Callable[[str, Lease, JobStatus | None], None]
-"""Told ``("started", lease, None)`` and ``("completed", lease, status)``, after it is stored; must not block or raise."""
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """
-    How one attempt ended.
-
-    Success: `output` or `output_file`. Else exactly one of `failure`, `canceled`
-    (the executor stopped it because cancel was asked for) and `handed_back`
-    (the executor is going away; the attempt does not count).
-    """
-
-    lease: Lease
-    output: JSON = None
-    output_file: str | None = None
-    failure: AttemptFailure | None = None
-    started_ms: int | None = None
-    metrics: dict[str, float | None] = field(default_factory=dict)
-    logs: Sequence[LogLine] = ()
-    handed_back: bool = False
-    canceled: bool = False
+"""Told ``("started", lease, None)`` and ``("completed", lease, status)`` once stored; must neither block nor raise."""
 
 
 def _silent(event: str, lease: Lease, status: JobStatus | None) -> None:
@@ -156,3 +139,103 @@ class JobExecution:
         now = self._clock()
         outcomes = [settled(lease, now) for lease in leases]
         self._close(list(leases), outcomes)
+
+    def _record(self, completions: Sequence[Completion]) -> tuple[list[Finish], list[tuple[Lease, JobStatus]]]:
+        """Bring to the store, and back to the queue, what ended; what is then to be closed, and what of it is new."""
+        if not completions:
+            return [], []
+        now = self._clock()
+        outcomes: list[Outcome] = []
+        leases: list[Lease] = []
+        handed_back: list[Lease] = []
+        dead: list[str] = []
+        logs: dict[str, list[LogLine]] = {}
+        for done in completions:
+            if done.logs:
+                logs.setdefault(done.lease.job_id, []).extend(numbered(done.logs, done.lease.attempt))
+            if done.handed_back:
+                handed_back.append(done.lease)
+                continue
+            orders = parse(done.lease.body)
+            if done.failure is not None and not done.canceled:
+                verdict = retry.decide(
+                    done.failure,
+                    max_attempts=orders.max_attempts,
+                    history=(*orders.history, *done.lease.history),
+                    now_ms=to_ms(now),
+                    deadline_ms=orders.deadline_ms,
+                )
+                if isinstance(verdict, retry.RetryAt):
+                    entry = ended(done, self._executor_id, now)
+                    self._queue.retry(self._name, done.lease, delay_s=verdict.delay_s, attempt=entry)
+                    continue
+                dead.append(done.lease.job_id)
+            outcomes.append(outcome_of(done, orders, self._executor_id, now))
+            leases.append(done.lease)
+        if logs:
+            self._store.append_logs_many(logs)
+        if handed_back:
+            self._queue.release(self._name, handed_back)
+        finished, wrote = self._write(leases, outcomes)
+        if dead:
+            self._queue.bury(self._name, [lease.job_id for lease, _ in wrote if lease.job_id in set(dead)])
+        return finished, wrote
+
+    def _write(
+        self, leases: list[Lease], outcomes: list[Outcome]
+    ) -> tuple[list[Finish], list[tuple[Lease, JobStatus]]]:
+        """Store *outcomes*; those that are the job's now are to be closed in the queue."""
+        if not outcomes:
+            return [], []
+        finished: list[Finish] = []
+        wrote: list[tuple[Lease, JobStatus]] = []
+        refused: list[str] = []
+        written = self._store.write_outcomes(outcomes)
+        for lease, outcome, won in zip(leases, outcomes, written, strict=True):
+            if won:
+                finished.append(Finish(lease, outcome.status.value, final_event(outcome)))
+                wrote.append((lease, outcome.status))
+            else:
+                refused.append(lease.job_id)
+        self._forget_final(refused)
+        return finished, wrote
+
+    def _close(self, leases: list[Lease], outcomes: list[Outcome]) -> None:
+        finished, wrote = self._write(leases, outcomes)
+        if finished:
+            self._queue.finish_and_claim(self._name, self._executor_id, finished=finished, want=0, settle=0)
+        dead = [lease.job_id for lease, status in wrote if status is JobStatus.FAILED]
+        self._queue.bury(self._name, dead)
+        for lease, status in wrote:
+            self._notify("completed", lease, status)
+
+    def _accept(self, leases: list[Lease], to_settle: list[Lease]) -> list[Lease]:
+        """
+        Of claimed *leases*, those to run: the store allows their attempt, and their deadline lies ahead.
+
+        A first attempt needs no leave: nothing older can write. Those past their
+        deadline join *to_settle*.
+        """
+        again = [lease for lease in leases if lease.attempt > 1]
+        if not again:
+            return leases
+        now_ms = to_ms(self._clock())
+        late = {lease.job_id for lease in again if is_late(lease, now_ms)}
+        to_settle += [lease for lease in again if lease.job_id in late]
+        again = [lease for lease in again if lease.job_id not in late]
+        allowed = self._store.raise_fences(
+            [
+                FenceRaise(lease.job_id, fence(lease.epoch, lease.attempt), attempts_of(lease_history(lease)))
+                for lease in again
+            ]
+        )
+        refused = {lease.job_id for lease, yes in zip(again, allowed, strict=True) if not yes}
+        self._forget_final(sorted(refused))
+        return [lease for lease in leases if lease.job_id not in refused and lease.job_id not in late]
+
+    def _forget_final(self, job_ids: Sequence[str]) -> None:
+        """Drop from the queue those jobs that are final or gone; one at a later epoch is the sweep's to replace."""
+        if not job_ids:
+            return
+        stored = self._store.get_many(job_ids)
+        self._queue.drop(self._name, [job_id for job_id in job_ids if job_id not in stored or stored[job_id].is_final])

@@ -44,7 +44,7 @@ DEAD_CAP = 10_000
 SETTLE_LEASE_S = 15.0
 
 
-class RedisQueue:
+class RedisJobQueue:
     """
     `JobQueue` on one Redis, a Sentinel's master or a Redis Cluster.
 
@@ -137,7 +137,13 @@ class RedisQueue:
     def start(self, queue: str, leases: Sequence[Lease]) -> None:
         self._run(script("start"), queue, _held(leases))
 
-    def renew(self, queue: str, executor_id: str, leases: Sequence[Lease], lease_s: float = 15.0) -> list[LeaseState]:
+    def renew(
+        self,
+        queue: str,
+        executor_id: str,  # noqa: ARG002 - the lease alone says who holds it
+        leases: Sequence[Lease],
+        lease_s: float = 15.0,
+    ) -> list[LeaseState]:
         if not leases:
             return []
         answer = self._run(script("renew"), queue, [round(lease_s * 1000), *_held(leases)])

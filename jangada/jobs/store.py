@@ -7,7 +7,7 @@ end. `raise_fences` is a third one, for jobs that need another attempt.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -20,16 +20,17 @@ class Outcome:
     """How one job ended, to be written if no later attempt has begun and no outcome is there."""
 
     job_id: str
+    tenant_id: str
     fence: int
     status: JobStatus
     attempt: int
+    completed_at: datetime
     output: JSON = None
     output_file: str | None = None
     error: dict[str, Any] | None = None
     attempts: tuple[Attempt, ...] = ()
     claimed_at: datetime | None = None
     started_at: datetime | None = None
-    completed_at: datetime | None = None
     metrics: dict[str, float | None] = field(default_factory=dict)
     webhook_due: bool = False
 
@@ -113,6 +114,10 @@ class JobStore(Protocol):
 
     def append_logs(self, job_id: str, lines: Sequence[LogLine]) -> None:
         """Keep captured lines (called once or twice per attempt, grouped; bounded by the caller)."""
+        ...
+
+    def append_logs_many(self, logs: Mapping[str, Sequence[LogLine]]) -> None:
+        """`append_logs` for several jobs in one grouped write; lines kept before are not kept twice."""
         ...
 
     def logs(self, job_id: str, *, after: int = 0, stream: str | None = None, limit: int = 1000) -> list[LogLine]:
