@@ -92,7 +92,7 @@ def test_an_error_on_the_way_stops_the_platform_too(story):
 
 
 def test_a_platform_that_does_not_start_is_told_in_one_line(story):
-    result, commands = story(code=2)
+    result, _ = story(code=2)
     assert result.exit_code == 1
     assert "did not start" in result.stderr
 
