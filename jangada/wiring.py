@@ -13,10 +13,11 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from jangada import errors
 from jangada.clock import Clock, utc_now
+from jangada.logs import get_logger
 from jangada.settings import Settings
 from jangada.tenants import Authenticator, TenantService, TenantStore, Tokens
 from jangada.tenants.bootstrap import ensure_first_key
@@ -31,10 +32,20 @@ if TYPE_CHECKING:
     from jangada.jobs.queue import JobQueue
     from jangada.jobs.service import JobService
     from jangada.jobs.store import JobStore
+    from jangada.redis_client import RedisConnections
     from jangada.webhooks.guard import OutboundGuard
     from jangada.webhooks.store import WebhookStore
 
 T = TypeVar("T")
+
+_log = get_logger()
+
+
+class _Indexed(Protocol):
+    def create_indexes(self) -> None: ...
+
+
+Indexed = TypeVar("Indexed", bound=_Indexed)
 
 
 class _once(cached_property[T]):  # noqa: N801  (used as a decorator)
@@ -54,6 +65,7 @@ class Services:
         self.settings = settings
         self.clock = clock
         self._closers: list[Callable[[], object]] = []
+        self._unindexed: list[_Indexed] = []
         self.making = threading.RLock()
 
     @classmethod
@@ -74,16 +86,25 @@ class Services:
             with suppress(errors.JangadaError, OSError):
                 close()
 
+    def _indexed(self, store: Indexed) -> Indexed:
+        """*store* with its indexes; when its server is away, `check_ready` makes them later."""
+        try:
+            store.create_indexes()
+        except errors.StoreUnavailableError as error:
+            _log.warning("store.indexes_not_yet", store=type(store).__name__, reason=error.detail)
+            self._unindexed.append(store)
+        return store
+
     # servers
 
     @_once
-    def redis(self) -> Any:
-        """The Redis client."""
+    def redis(self) -> RedisConnections:
+        """Connections to Redis."""
         from jangada.redis_client import connect_redis
 
-        client = connect_redis(self.settings)
-        self._closers.append(client.close)
-        return client
+        connections = connect_redis(self.settings)
+        self._closers.append(connections.close)
+        return connections
 
     @_once
     def database(self) -> Database[dict[str, Any]]:
@@ -101,9 +122,7 @@ class Services:
         """Tenants, keys, signing keys."""
         from jangada.tenants.store_mongo import MongoTenantStore
 
-        store = MongoTenantStore(self.database)
-        store.create_indexes()
-        return store
+        return self._indexed(MongoTenantStore(self.database))
 
     @_once
     def tokens(self) -> Tokens:
@@ -149,9 +168,7 @@ class Services:
         """Files: GridFS, or a folder with its records in MongoDB."""
         from jangada.artifacts.records_mongo import MongoArtifactRecords
 
-        records = MongoArtifactRecords(self.database)
-        records.create_indexes()
-        return _artifact_store(self, records)
+        return _artifact_store(self, self._indexed(MongoArtifactRecords(self.database)))
 
     # jobs
 
@@ -167,9 +184,7 @@ class Services:
         """Jobs from acceptance on, and their outcomes."""
         from jangada.jobs.store_mongo import MongoJobStore
 
-        store = MongoJobStore(self.database)
-        store.create_indexes()
-        return store
+        return self._indexed(MongoJobStore(self.database, clock=self.clock))
 
     @_once
     def jobs(self) -> JobService:
@@ -189,9 +204,7 @@ class Services:
         """What people say of outputs."""
         from jangada.jobs.feedback_mongo import MongoFeedbackStore
 
-        store = MongoFeedbackStore(self.database)
-        store.create_indexes()
-        return store
+        return self._indexed(MongoFeedbackStore(self.database))
 
     # webhooks
 
@@ -200,9 +213,7 @@ class Services:
         """Deliveries, signing secrets, disabled endpoints."""
         from jangada.webhooks.store_mongo import MongoWebhookStore
 
-        store = MongoWebhookStore(self.database)
-        store.create_indexes()
-        return store
+        return self._indexed(MongoWebhookStore(self.database))
 
     @_once
     def guard(self) -> OutboundGuard:
@@ -215,10 +226,16 @@ class Services:
 
     def check_ready(self) -> Mapping[str, str]:
         """Ask Redis and MongoDB whether they answer; ``ok`` or what is wrong, by name."""
-        return {
-            "redis": _state(self.redis.ping),
-            "mongo": _state(lambda: self.database.command("ping")),
-        }
+        return {"redis": _state(self._ask_redis), "mongo": _state(self._ask_mongo)}
+
+    def _ask_redis(self) -> None:
+        self.redis.commands.ping()
+
+    def _ask_mongo(self) -> None:
+        self.database.command("ping")
+        while self._unindexed:
+            self._unindexed[-1].create_indexes()
+            self._unindexed.pop()
 
 
 class _MemoryServices(Services):

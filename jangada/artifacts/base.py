@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from jangada.artifacts.reading import Reading
 from jangada.artifacts.records import ArtifactRecords
 from jangada.artifacts.store import Source
 from jangada.clock import Clock, utc_now
+from jangada.errors import ConflictError
 from jangada.ids import new_id
 
 
@@ -45,14 +47,17 @@ class RecordedArtifactStore(ABC):
         purpose: str = "input",
         expires_at: datetime | None = None,
         max_bytes: int | None = None,
+        artifact_id: str | None = None,
     ) -> Artifact:
         """See `ArtifactStore.put`."""
-        artifact_id = new_id("file")
+        if artifact_id is not None and self._records.get(artifact_id) is not None:
+            raise ConflictError(f"there is a file {artifact_id} already")
+        made_id = artifact_id or new_id("file")
         reading = Reading(source, self.limits.max_bytes if max_bytes is None else max_bytes)
-        self._write(artifact_id, reading)
+        self._stage(made_id, reading)
         now = self._clock()
         artifact = Artifact(
-            id=artifact_id,
+            id=made_id,
             tenant_id=tenant_id,
             sha256=reading.sha256,
             size_bytes=reading.size_bytes,
@@ -64,7 +69,9 @@ class RecordedArtifactStore(ABC):
         )
         # Bytes before the record: dying in between leaves bytes that nothing names
         # and that are collected; the other order a record whose bytes never come.
-        self._records.insert(artifact)
+        with self._publishing():
+            self._publish(artifact)
+            self._records.insert(artifact)
         return artifact
 
     def get(self, artifact_id: str, tenant_id: str | None = None) -> Artifact | None:
@@ -82,6 +89,11 @@ class RecordedArtifactStore(ABC):
         """See `ArtifactStore.keep`."""
         if artifact_ids:
             self._records.keep(artifact_ids, until)
+
+    def move(self, artifact_id: str, *, owner: str, to: str, expires_at: datetime | None = None) -> bool:
+        """See `ArtifactStore.move`."""
+        until = expires_at or self._clock() + timedelta(seconds=self.limits.ttl_s)
+        return self._records.move(artifact_id, owner=owner, to=to, expires_at=until)
 
     def delete(self, artifact_id: str, tenant_id: str) -> bool:
         """See `ArtifactStore.delete`."""
@@ -116,12 +128,19 @@ class RecordedArtifactStore(ABC):
         """See `ArtifactStore.open`."""
 
     @abstractmethod
-    def _write(self, artifact_id: str, reading: Reading) -> None:
+    def _stage(self, artifact_id: str, reading: Reading) -> None:
         """Keep the bytes of *reading*, durably; leave nothing when it raises."""
 
     @abstractmethod
     def _drop(self, artifact: Artifact) -> None:
         """Remove the bytes of a record that is gone, unless another record names them."""
+
+    def _publish(self, artifact: Artifact) -> None:  # noqa: B027  (most have nothing left to do)
+        """Put staged bytes where `open` finds them."""
+
+    def _publishing(self) -> AbstractContextManager[object]:
+        """What keeps `_drop` away between publishing bytes and writing the record that names them."""
+        return nullcontext()
 
     def _collect_unnamed(self) -> None:  # noqa: B027  (a store that cannot have such bytes does nothing)
         """Remove bytes that a crash left without a record, once they are old enough not to be in the making."""

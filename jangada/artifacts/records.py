@@ -26,6 +26,10 @@ class ArtifactRecords(Protocol):
         """Move `expires_at` on to *until* where that is later."""
         ...
 
+    def move(self, artifact_id: str, *, owner: str, to: str, expires_at: datetime) -> bool:
+        """Give *owner*'s record to the tenant *to*, with a new expiry; False when *owner* has none of that id."""
+        ...
+
     def delete(self, artifact_id: str, *, expired_at: datetime | None = None) -> bool:
         """Remove, if given only when it has expired at *expired_at*; False when nothing was removed."""
         ...
@@ -72,6 +76,15 @@ class MemoryArtifactRecords:
                 record = self._records.get(artifact_id)
                 if record is not None and record.expires_at < until:
                     self._records[artifact_id] = replace(record, expires_at=until)
+
+    def move(self, artifact_id: str, *, owner: str, to: str, expires_at: datetime) -> bool:
+        """See `ArtifactRecords`."""
+        with self._lock:
+            record = self._records.get(artifact_id)
+            if record is None or record.tenant_id != owner:
+                return False
+            self._records[artifact_id] = replace(record, tenant_id=to, expires_at=expires_at)
+            return True
 
     def delete(self, artifact_id: str, *, expired_at: datetime | None = None) -> bool:
         """See `ArtifactRecords`."""

@@ -32,9 +32,12 @@ class ArtifactStore(Protocol):
         purpose: str = "input",
         expires_at: datetime | None = None,
         max_bytes: int | None = None,
+        artifact_id: str | None = None,
     ) -> Artifact:
         """
         Keep the bytes of *source*; durable when this returns, and nothing is left when it raises.
+
+        *artifact_id* is a new id unless given; one that is taken raises `ConflictError`.
 
         *expires_at* defaults to the store's own time to live from now, *max_bytes*
         to its own limit; more bytes raise `TooLargeError`.
@@ -55,6 +58,10 @@ class ArtifactStore(Protocol):
 
     def keep(self, artifact_ids: Sequence[str], until: datetime) -> None:
         """Move `expires_at` of each to *until* where that is later (for files a queued job needs)."""
+        ...
+
+    def move(self, artifact_id: str, *, owner: str, to: str, expires_at: datetime | None = None) -> bool:
+        """Give *owner*'s artifact to the tenant *to*, to be kept until *expires_at*; False when *owner* has none."""
         ...
 
     def delete(self, artifact_id: str, tenant_id: str) -> bool:

@@ -27,7 +27,7 @@ class MemoryArtifactStore(RecordedArtifactStore):
             raise NotFoundError(f"the bytes of {artifact.id} are gone")
         return io.BytesIO(content)
 
-    def _write(self, artifact_id: str, reading: Reading) -> None:
+    def _stage(self, artifact_id: str, reading: Reading) -> None:
         self._bytes[artifact_id] = b"".join(reading)
 
     def _drop(self, artifact: Artifact) -> None:

@@ -2,21 +2,23 @@
 Tenants, keys and signing keys in MongoDB: collections `tenants`, `api_keys`, `signing_keys`.
 
 Each record's id is its `_id`, so that an insert is the unique one. `order` repeats
-it where an index needs it: not every server can have `_id` inside a compound index.
+it and `by_tenant` is ``<tenant> <id>``, for their indexes alone: an index over one
+field, and not `_id`, is what every server behind MongoDB's protocol really uses.
+Instants are whole milliseconds: not every server keeps a date a date when an update
+sets it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING
 from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import DuplicateKeyError
 
-from jangada.errors import StoreUnavailableError
+from jangada.clock import from_ms, to_ms
+from jangada.mongo_client import translated
 from jangada.tenants.keys import ApiKey
 from jangada.tenants.store import SigningKey
 from jangada.tenants.tenant import Tenant
@@ -34,10 +36,10 @@ class MongoTenantStore:
 
     def create_indexes(self) -> None:
         """Create what lists are read by. Idempotent."""
-        with _translated():
-            self._tenants.create_index([("order", DESCENDING)])
-            self._keys.create_index([("tenant_id", ASCENDING), ("order", DESCENDING)])
-            self._keys.create_index([("order", DESCENDING)])
+        with translated():
+            self._tenants.create_index([("order", ASCENDING)])
+            self._keys.create_index([("by_tenant", ASCENDING)])
+            self._keys.create_index([("order", ASCENDING)])
 
     def insert_tenant(self, tenant: Tenant) -> bool:
         """See `TenantStore`."""
@@ -45,13 +47,13 @@ class MongoTenantStore:
 
     def get_tenant(self, tenant_id: str) -> Tenant | None:
         """See `TenantStore`."""
-        with _translated():
+        with translated():
             found = self._tenants.find_one({"_id": tenant_id})
         return _to_tenant(found) if found else None
 
     def page_tenants(self, *, before: str | None, limit: int) -> list[Tenant]:
         """See `TenantStore`."""
-        with _translated():
+        with translated():
             where = {"order": {"$lt": before}} if before is not None else {}
             return [_to_tenant(one) for one in self._tenants.find(where).sort("order", DESCENDING).limit(limit)]
 
@@ -61,30 +63,31 @@ class MongoTenantStore:
 
     def get_key(self, key_id: str) -> ApiKey | None:
         """See `TenantStore`."""
-        with _translated():
+        with translated():
             found = self._keys.find_one({"_id": key_id})
         return _to_key(found) if found else None
 
     def page_keys(self, tenant_id: str | None, *, before: str | None, limit: int) -> list[ApiKey]:
         """See `TenantStore`."""
-        where: Document = {}
-        if tenant_id is not None:
-            where["tenant_id"] = tenant_id
-        if before is not None:
-            where["order"] = {"$lt": before}
-        with _translated():
-            return [_to_key(one) for one in self._keys.find(where).sort("order", DESCENDING).limit(limit)]
+        if tenant_id is None:
+            field, first, last = "order", "", before or "~"
+        else:
+            # "~" is above, and " " below, everything that an id is made of.
+            field, first, last = "by_tenant", f"{tenant_id} ", f"{tenant_id} {before or '~'}"
+        with translated():
+            found = self._keys.find({field: {"$gt": first, "$lt": last}}).sort(field, DESCENDING).limit(limit)
+            return [_to_key(one) for one in found]
 
     def revoke_key(self, key_id: str, at: datetime) -> ApiKey | None:
         """See `TenantStore`."""
-        with _translated():
-            self._keys.update_one({"_id": key_id, "revoked_at": None}, {"$set": {"revoked_at": at}})
+        with translated():
+            self._keys.update_one({"_id": key_id, "revoked_ms": None}, {"$set": {"revoked_ms": to_ms(at)}})
         return self.get_key(key_id)
 
     def replace_digest(self, key_id: str, digest: bytes) -> bool:
         """See `TenantStore`."""
-        with _translated():
-            changed = self._keys.update_one({"_id": key_id}, {"$set": {"digest": digest.hex(), "revoked_at": None}})
+        with translated():
+            changed = self._keys.update_one({"_id": key_id}, {"$set": {"digest": digest.hex(), "revoked_ms": None}})
         return changed.matched_count > 0
 
     def insert_signing_key(self, key: SigningKey) -> bool:
@@ -93,25 +96,25 @@ class MongoTenantStore:
             "_id": key.slot,
             "kid": key.kid,
             "private_pem": key.private_pem.decode(),
-            "created_at": key.created_at,
-            "retired_at": key.retired_at,
+            "created_ms": to_ms(key.created_at),
+            "retired_ms": _ms(key.retired_at),
         }
         return _insert(self._signing, document)
 
     def signing_keys(self) -> list[SigningKey]:
         """See `TenantStore`."""
-        with _translated():
+        with translated():
             found = [_to_signing_key(one) for one in self._signing.find({})]
         return sorted(found, key=lambda key: (key.created_at, key.kid))
 
     def retire_signing_keys(self, *, but: str, at: datetime) -> None:
         """See `TenantStore`."""
-        with _translated():
-            self._signing.update_many({"kid": {"$ne": but}, "retired_at": None}, {"$set": {"retired_at": at}})
+        with translated():
+            self._signing.update_many({"kid": {"$ne": but}, "retired_ms": None}, {"$set": {"retired_ms": to_ms(at)}})
 
 
 def _insert(collection: Any, document: Document) -> bool:
-    with _translated():
+    with translated():
         try:
             collection.insert_one(document)
         except DuplicateKeyError:
@@ -124,7 +127,7 @@ def _from_tenant(tenant: Tenant) -> Document:
         "_id": tenant.id,
         "order": tenant.id,
         "name": tenant.name,
-        "created_at": tenant.created_at,
+        "created_ms": to_ms(tenant.created_at),
         "weight": tenant.weight,
         "max_jobs": tenant.max_jobs,
         "max_bytes": tenant.max_bytes,
@@ -136,7 +139,7 @@ def _to_tenant(found: Document) -> Tenant:
     return Tenant(
         id=found["_id"],
         name=found["name"],
-        created_at=_aware(found["created_at"]),
+        created_at=from_ms(found["created_ms"]),
         weight=found["weight"],
         max_jobs=found["max_jobs"],
         max_bytes=found["max_bytes"],
@@ -148,15 +151,16 @@ def _from_key(key: ApiKey) -> Document:
     return {
         "_id": key.id,
         "order": key.id,
+        "by_tenant": f"{key.tenant_id} {key.id}",
         "tenant_id": key.tenant_id,
         "name": key.name,
         "digest": key.digest.hex(),
         "start": key.start,
         "scopes": sorted(key.scopes),
-        "created_at": key.created_at,
+        "created_ms": to_ms(key.created_at),
         "created_by": key.created_by,
-        "expires_at": key.expires_at,
-        "revoked_at": key.revoked_at,
+        "expires_ms": _ms(key.expires_at),
+        "revoked_ms": _ms(key.revoked_at),
     }
 
 
@@ -168,10 +172,10 @@ def _to_key(found: Document) -> ApiKey:
         digest=bytes.fromhex(found["digest"]),
         start=found["start"],
         scopes=frozenset(found["scopes"]),
-        created_at=_aware(found["created_at"]),
+        created_at=from_ms(found["created_ms"]),
         created_by=found["created_by"],
-        expires_at=_aware_or_none(found["expires_at"]),
-        revoked_at=_aware_or_none(found["revoked_at"]),
+        expires_at=_instant(found["expires_ms"]),
+        revoked_at=_instant(found["revoked_ms"]),
     )
 
 
@@ -180,23 +184,14 @@ def _to_signing_key(found: Document) -> SigningKey:
         kid=found["kid"],
         slot=found["_id"],
         private_pem=found["private_pem"].encode(),
-        created_at=_aware(found["created_at"]),
-        retired_at=_aware_or_none(found["retired_at"]),
+        created_at=from_ms(found["created_ms"]),
+        retired_at=_instant(found["retired_ms"]),
     )
 
 
-def _aware(instant: datetime) -> datetime:
-    # pymongo hands out naive UTC unless the client is told otherwise.
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+def _ms(instant: datetime | None) -> int | None:
+    return None if instant is None else to_ms(instant)
 
 
-def _aware_or_none(instant: datetime | None) -> datetime | None:
-    return None if instant is None else _aware(instant)
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except PyMongoError as error:
-        raise StoreUnavailableError(f"MongoDB does not answer: {type(error).__name__}", retry_after_s=2) from error
+def _instant(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else from_ms(milliseconds)
