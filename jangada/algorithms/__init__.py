@@ -8,13 +8,27 @@ This package needs only the standard library and pydantic: it is imported in
 every algorithm's own environment.
 """
 
-from jangada.algorithms.authoring import (
-    AlgorithmFailure,
-    Context,
-    DependencyFailure,
-    File,
-    InvalidInput,
-    JobCanceled,
-)
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jangada.algorithms.authoring import (
+        AlgorithmFailure,
+        Context,
+        DependencyFailure,
+        File,
+        InvalidInput,
+        JobCanceled,
+    )
 
 __all__ = ["AlgorithmFailure", "Context", "DependencyFailure", "File", "InvalidInput", "JobCanceled"]
+
+
+def __getattr__(name: str) -> Any:
+    # Late, because the executor's parent reads manifests and schemas without ever needing pydantic's 8 MB.
+    if name in __all__:
+        from jangada.algorithms import authoring
+
+        return getattr(authoring, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,10 +7,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    PrivateAttr,
+    model_serializer,
+    model_validator,
+)
+from pydantic_core import CoreSchema
+
+from jangada.algorithms.references import FILE_MARK
+
+_FILE_ID = r"^file_[0-9A-HJKMNP-TV-Z]{26}$"
+_URL_LENGTH = 2048
+_DATA_LENGTH = 360_000
 
 
-class AlgorithmFailure(Exception):
+class AlgorithmFailure(Exception):  # noqa: N818 — a word authors write, not an error of ours
     """
     Raise to end the attempt with ``error.code = "algorithm_error"``.
 
@@ -59,9 +74,9 @@ class File(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    file: str | None = Field(default=None, pattern=r"^file_[0-9A-HJKMNP-TV-Z]{26}$")
-    url: str | None = Field(default=None, max_length=2048, pattern=r"^https?://")
-    data: str | None = Field(default=None, max_length=360_000, pattern=r"^data:")
+    file: str | None = Field(default=None, pattern=_FILE_ID)
+    url: str | None = Field(default=None, max_length=_URL_LENGTH, pattern=r"^https?://")
+    data: str | None = Field(default=None, max_length=_DATA_LENGTH, pattern=r"^data:")
 
     _path: Path | None = PrivateAttr(default=None)
     _media_type: str | None = PrivateAttr(default=None)
@@ -71,6 +86,30 @@ class File(BaseModel):
         if sum(value is not None for value in (self.file, self.url, self.data)) != 1:
             raise ValueError("expected exactly one of file, url, data")
         return self
+
+    @model_serializer(mode="plain")
+    def _as_reference(self) -> dict[str, str]:
+        values = (("file", self.file), ("url", self.url), ("data", self.data))
+        return {name: value for name, value in values if value is not None}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """What clients see: exactly one reference on the way in, a file id on the way out."""
+        file = _reference("file", {"type": "string", "pattern": _FILE_ID}, "The id of an uploaded file")
+        if handler.mode == "serialization":
+            return {"title": "File", FILE_MARK: True, **file}
+        url = {"type": "string", "maxLength": _URL_LENGTH, "pattern": r"^https?://"}
+        data = {"type": "string", "maxLength": _DATA_LENGTH, "pattern": r"^data:[^,]*;base64,"}
+        return {
+            "title": "File",
+            "description": "Bytes by reference: exactly one of file, url, data.",
+            FILE_MARK: True,
+            "oneOf": [
+                file,
+                _reference("url", url, "Where the platform fetches the bytes"),
+                _reference("data", data, "The bytes themselves, base64, at most 256 KiB"),
+            ],
+        }
 
     @classmethod
     def at(cls, path: Path, media_type: str | None = None, *, file_id: str | None = None) -> File:
@@ -97,6 +136,16 @@ class File(BaseModel):
         return self.path.read_bytes()
 
 
+def _reference(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "description": description,
+        "properties": {name: schema},
+        "required": [name],
+        "additionalProperties": False,
+    }
+
+
 Emit = Callable[[str, dict[str, Any]], None]
 """Where a context sends what happens: ``emit("progress", {...})``, ``emit("log", {...})``, ``emit("file", {...})``."""
 
@@ -118,7 +167,7 @@ class Context:
         self.job_id = job_id
         self.attempt = attempt
         self.work_dir = work_dir
-        self._emit = emit or (lambda kind, data: None)
+        self._emit = emit or (lambda _kind, _data: None)
         self._canceled = canceled or (lambda: False)
         self._saved = 0
 

@@ -1,0 +1,208 @@
+"""
+``executor.yml``: what an author says about an algorithm, read once and frozen.
+
+An unknown key or a wrong type is a `ConfigurationError` naming the file, the key
+and what was expected.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from jangada.errors import ConfigurationError
+
+MANIFEST_NAME = "executor.yml"
+
+Device = Literal["cpu", "gpu", "cpu+gpu"]
+DEVICES: tuple[Device, ...] = ("cpu", "gpu", "cpu+gpu")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """
+    What one attempt may use. *grace_s* is what it gets between the signal and the kill.
+
+    *memory_mib* caps the memory of the child with all its processes; None is no cap.
+    """
+
+    execution_timeout_s: float = 900.0
+    memory_mib: int | None = None
+    grace_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class AlgorithmManifest:
+    """One ``executor.yml``. *folder* is where it lies; *shared* names sibling folders to have importable."""
+
+    name: str
+    version: str
+    folder: Path
+    description: str = ""
+    class_name: str = "algorithm:Algorithm"
+    device: Device = "cpu"
+    image: str | None = None
+    limits: Limits = field(default_factory=Limits)
+    max_attempts: int = 3
+    short: bool = False
+    """Runs take milliseconds: the executor may lease several at once and hand them to the child together."""
+    concurrency: int = 1
+    recycle_after_jobs: int | None = None
+    shared: tuple[str, ...] = ()
+    apt: tuple[str, ...] = ()
+
+    @property
+    def import_folders(self) -> tuple[Path, ...]:
+        """Folders whose modules the child can import: its own first, then the shared ones."""
+        return (self.folder, *(self.folder.parent / name for name in self.shared))
+
+    @property
+    def requirements(self) -> tuple[Path, ...]:
+        """The requirements files that exist: its own and those of the shared folders."""
+        files = (folder / "requirements.txt" for folder in self.import_folders)
+        return tuple(file for file in files if file.is_file())
+
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)([-+][0-9A-Za-z.+-]+)?")
+_CLASS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]*(=[A-Za-z0-9.+:~-]+)?")
+_FOLDER = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def _text(pattern: re.Pattern[str] | None = None) -> Callable[[Any], str]:
+    def parse(value: Any) -> str:
+        if not isinstance(value, str) or (pattern is not None and not pattern.fullmatch(value)):
+            raise ValueError
+        return value
+
+    return parse
+
+
+def _whole(minimum: int) -> Callable[[Any], int]:
+    def parse(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+            raise ValueError
+        return value
+
+    return parse
+
+
+def _seconds(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 10_000_000:
+        raise ValueError
+    return float(value)
+
+
+def _bool(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
+
+
+def _device(value: Any) -> str:
+    if value not in DEVICES:
+        raise ValueError
+    return str(value)
+
+
+def _texts(pattern: re.Pattern[str]) -> Callable[[Any], tuple[str, ...]]:
+    item = _text(pattern)
+
+    def parse(value: Any) -> tuple[str, ...]:
+        if not isinstance(value, list):
+            raise ValueError
+        return tuple(item(each) for each in value)
+
+    return parse
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    field: str
+    parse: Callable[[Any], Any]
+    expected: str
+
+
+_LIMITS = {
+    "execution_timeout_s": _Key("execution_timeout_s", _seconds, "seconds above 0"),
+    "memory_mib": _Key("memory_mib", _whole(16), "MiB, a whole number of at least 16"),
+    "grace_s": _Key("grace_s", _seconds, "seconds above 0"),
+}
+
+_KEYS = {
+    "name": _Key("name", _text(_NAME), "a name of lower-case letters, digits and dashes"),
+    "version": _Key("version", _text(_VERSION), 'a version in quotes, like "1.2.3"'),
+    "description": _Key("description", _text(), "text"),
+    "class": _Key("class_name", _text(_CLASS), "module:ClassName"),
+    "device": _Key("device", _device, "one of " + ", ".join(DEVICES)),
+    "image": _Key("image", _text(), "an image reference"),
+    "max_attempts": _Key("max_attempts", _whole(1), "a whole number of at least 1"),
+    "short": _Key("short", _bool, "true or false"),
+    "concurrency": _Key("concurrency", _whole(1), "a whole number of at least 1"),
+    "recycle_after_jobs": _Key("recycle_after_jobs", _whole(1), "a whole number of at least 1"),
+    "shared": _Key("shared", _texts(_FOLDER), "a list of folder names beside this one"),
+    "apt": _Key("apt", _texts(_PACKAGE), "a list of Debian package names"),
+}
+
+
+def load_manifest(folder: Path) -> AlgorithmManifest:
+    """Read *folder*/executor.yml; raises `ConfigurationError` naming file and key."""
+    import yaml
+
+    file = folder / MANIFEST_NAME
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{file}: cannot be read ({error.strerror})") from error
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{file}: not YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(document, dict):
+        raise ConfigurationError(f"{file}: expected keys and values, found {type(document).__name__}")
+    limits = document.pop("limits", None) or {}
+    if not isinstance(limits, dict):
+        raise ConfigurationError(f"{file}: limits: expected keys and values, found {limits!r}")
+    values = _parse(file, document, _KEYS, "")
+    for key in ("name", "version"):
+        if key not in values:
+            raise ConfigurationError(f"{file}: {key}: missing, expected {_KEYS[key].expected}")
+    manifest = AlgorithmManifest(folder=folder, limits=Limits(**_parse(file, limits, _LIMITS, "limits.")), **values)
+    for name in manifest.shared:
+        if not (folder.parent / name).is_dir():
+            raise ConfigurationError(f"{file}: shared: there is no folder {folder.parent / name}")
+    return manifest
+
+
+def _parse(file: Path, document: dict[Any, Any], keys: dict[str, _Key], prefix: str) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, value in document.items():
+        key = keys.get(name) if isinstance(name, str) else None
+        if key is None:
+            raise ConfigurationError(f"{file}: {prefix}{name}: unknown key; known are {', '.join(sorted(keys))}")
+        try:
+            values[key.field] = key.parse(value)
+        except ValueError as error:
+            raise ConfigurationError(f"{file}: {prefix}{name}: expected {key.expected}, found {value!r}") from error
+    return values
+
+
+def find_algorithms(directory: Path) -> dict[str, AlgorithmManifest]:
+    """Every algorithm in *directory* by name, sorted; two of one name are a `ConfigurationError`."""
+    found: dict[str, AlgorithmManifest] = {}
+    if not directory.is_dir():
+        raise ConfigurationError(f"{directory}: no such folder (algorithms are looked for there)")
+    for folder in sorted(directory.iterdir()):
+        if not (folder / MANIFEST_NAME).is_file():
+            continue
+        manifest = load_manifest(folder)
+        if manifest.name in found:
+            raise ConfigurationError(
+                f"{folder / MANIFEST_NAME}: name: {manifest.name!r} is also in {found[manifest.name].folder}"
+            )
+        found[manifest.name] = manifest
+    return dict(sorted(found.items()))

@@ -1,0 +1,232 @@
+"""
+One attempt inside the child: run user code, turn whatever it does into a message. Standard library and pydantic.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import resource
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from jangada.algorithms.authoring import AlgorithmFailure, Context, JobCanceled
+from jangada.algorithms.schema import InputRejectedError, OutputRejectedError, Signature, attach_files
+from jangada.executor.messages import CANCEL, Canceled, Done, Failed, Log, Message, Progress, Run, encode, encode_done
+
+SPILL_NAME = "output.json"
+MESSAGE_LENGTH = 1000
+_GPU_OOM = re.compile(
+    r"CUDA[^\n]{0,40}out of memory|cudaErrorMemoryAllocation|CUBLAS_STATUS_ALLOC_FAILED|hipErrorOutOfMemory"
+)
+
+
+class Cancellation:
+    """
+    Which job was told to stop, and whether user code is running that may be interrupted.
+
+    The parent writes job numbers to a pipe and then signals; reading them in the
+    handler makes sure that a late signal for one job never stops the next.
+    """
+
+    def __init__(self, pipe: int) -> None:
+        self._pipe = pipe
+        self._numbers: set[int] = set()
+        self._running: int | None = None
+        self._shielded = False
+
+    def on_signal(self, _signum: int, _frame: Any) -> None:
+        """The handler: raises `JobCanceled` into the main thread when its job is the one to stop."""
+        self._read()
+        if self._running in self._numbers and not self._shielded:
+            raise JobCanceled
+
+    def is_canceled(self, number: int) -> bool:
+        """Whether *number* was told to stop."""
+        return number in self._numbers
+
+    def enter(self, number: int) -> None:
+        """User code of *number* begins; raises `JobCanceled` when it was stopped before."""
+        self._running = number
+        if number in self._numbers:
+            raise JobCanceled
+
+    def leave(self, number: int) -> None:
+        """User code of *number* has ended: no signal interrupts any more."""
+        self._running = None
+        self._numbers.discard(number)
+
+    @contextlib.contextmanager
+    def shield(self) -> Iterator[None]:
+        """Let no cancel interrupt what is inside (half a frame would break the channel); it is raised right after."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        self._shielded = True
+        try:
+            yield
+        finally:
+            self._shielded = False
+        if self._running in self._numbers:
+            raise JobCanceled
+
+    def _read(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            data = os.read(self._pipe, 4096)
+            self._numbers.update(number for (number,) in CANCEL.iter_unpack(data))
+
+
+class JobContext(Context):
+    """A `Context` whose working folder is made when it is first asked for: most short jobs never need one."""
+
+    _folder: Path
+
+    @property
+    def work_dir(self) -> Path:
+        """A folder of this attempt alone; removed after it."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return self._folder
+
+    @work_dir.setter
+    def work_dir(self, folder: Path) -> None:
+        self._folder = folder
+
+
+class AttemptRunner:
+    """Runs attempts one after another on one set-up algorithm."""
+
+    def __init__(
+        self,
+        run: Callable[[Any, Context], Any],
+        signature: Signature,
+        *,
+        send: Callable[[bytes], None],
+        cancellation: Cancellation,
+        inline_bytes: int,
+        short: bool,
+    ) -> None:
+        self._run = run
+        self._signature = signature
+        self._send = send
+        self._cancellation = cancellation
+        self._inline_bytes = inline_bytes
+        self._short = short
+
+    def run(self, job: Run) -> bytes:
+        """Run *job* to its end; the frame that tells of it. Never raises an `Exception`."""
+        try:
+            return self._attempt(job)
+        except JobCanceled:
+            # The signal came in the few instructions around user code.
+            self._cancellation.leave(job.number)
+            return encode(Canceled(job.number, {}))
+
+    def _attempt(self, job: Run) -> bytes:
+        saved: list[list[str]] = []
+        context = self._context(job, saved)
+        if not self._short:
+            os.chdir(context.work_dir)
+            _reset_peak_memory()
+        began, used = time.perf_counter(), _cpu_s()
+        try:
+            output = self._call(job, context)
+        except JobCanceled:
+            return encode(Canceled(job.number, self._metrics(began, used)))
+        except BaseException as error:  # noqa: BLE001 — the child's edge: whatever user code raises becomes a value
+            return encode(_failed(job.number, self._metrics(began, used), error))
+        finally:
+            self._cancellation.leave(job.number)
+        metrics = self._metrics(began, used)
+        if len(output) > self._inline_bytes:
+            (context.work_dir / SPILL_NAME).write_bytes(output)
+            return encode(Done(job.number, metrics, saved, SPILL_NAME, None))
+        return encode_done(job.number, metrics, saved, output)
+
+    def _call(self, job: Run, context: Context) -> bytes:
+        self._cancellation.enter(job.number)
+        value = self._signature.read(job.input)
+        if self._signature.takes_files:
+            placed = {key: (Path(str(path)), media) for key, (path, media) in (job.files or {}).items()}
+            attach_files(value, placed, context.work_dir)
+        return self._signature.write(self._run(value, context))
+
+    def _context(self, job: Run, saved: list[list[str]]) -> Context:
+        def emit(kind: str, data: dict[str, Any]) -> None:
+            message: Message
+            if kind == "file":
+                saved.append([data["path"], data["name"], data["media_type"]])
+                return
+            if kind == "progress":
+                message = Progress(job.number, data["progress"], _text(data["message"]))
+            else:
+                message = Log(job.number, str(data["text"]))
+            frame = encode(message)
+            with self._cancellation.shield():
+                self._send(frame)
+
+        return JobContext(
+            work_dir=Path(job.work_dir),
+            job_id=job.job_id,
+            attempt=job.attempt,
+            emit=emit,
+            canceled=lambda: self._cancellation.is_canceled(job.number),
+        )
+
+    def _metrics(self, began: float, used: float) -> dict[str, float]:
+        return {
+            "run_s": round(time.perf_counter() - began, 6),
+            "cpu_s": round(_cpu_s() - used, 6),
+            "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            if self._short
+            else _peak_memory(),
+        }
+
+
+def _failed(number: int, metrics: dict[str, float], error: BaseException) -> Failed:
+    if isinstance(error, AlgorithmFailure):
+        # Raised on purpose: no traceback, as the author says all there is to say.
+        return Failed(number, metrics, error.code, _text(error) or error.code, error.retryable, error.retry_after_s)
+    if isinstance(error, InputRejectedError):
+        return Failed(number, metrics, "invalid_input", _text(error) or "", False, None)
+    if isinstance(error, OutputRejectedError):
+        message = f"the output is not what run declares: {_text(error)}"
+        return Failed(number, metrics, "algorithm_error", message, False, None)
+    traceback.print_exception(error, file=sys.stderr)
+    if isinstance(error, MemoryError):
+        return Failed(number, metrics, "oom", "run needed more memory than there is", True, None)
+    if _GPU_OOM.search(str(error)):
+        return Failed(number, metrics, "gpu_oom", "the GPU has not enough memory for this job", True, None)
+    if isinstance(error, SystemExit):
+        return Failed(number, metrics, "algorithm_error", f"run called sys.exit({error.code!r})", False, None)
+    message = f"{type(error).__name__}: {_text(error)}".removesuffix(": ")
+    return Failed(number, metrics, "algorithm_error", message[:MESSAGE_LENGTH], False, None)
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)[:MESSAGE_LENGTH]
+
+
+def _cpu_s() -> float:
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def _reset_peak_memory() -> None:
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_memory() -> float:
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return float(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * 1024

@@ -1,0 +1,169 @@
+"""
+The process that holds user code: ``<environment>/bin/python -m jangada.executor.child …``.
+
+Imports the algorithm, sets it up once, then runs what comes through its socket
+until that closes. It may crash, hang, leak or be killed: the parent lives on.
+Only the standard library and pydantic are imported here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import fcntl
+import gc
+import importlib
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jangada.algorithms.schema import DeclarationError, Signature, bind
+from jangada.executor.attempt import AttemptRunner, Cancellation
+from jangada.executor.messages import CANCEL_SIGNAL, PROTOCOL, Decoder, Hello, Run, SetupFailed, Stop, encode
+
+_PR_SET_PDEATHSIG = 1
+_CHUNK = 256 * 1024
+
+
+class Streams:
+    """The child's own standard streams, which the parent reads; marks tell it where one job's output ends."""
+
+    def __init__(self, nonce: str) -> None:
+        self._mark = b"\x00" + nonce.encode() + b"%d\n"
+        # Private copies: user code may close or redirect 1 and 2.
+        self._copies = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64) for fd in (1, 2)]
+        self._libc = ctypes.CDLL(None)
+        # Line by line, so that a log can be followed and keeps its order with what sub-processes say.
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+
+    def end_of(self, number: int) -> None:
+        """Push out everything buffered and mark the end of job *number* (0: the set-up) on both streams."""
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
+        self._libc.fflush(None)
+        for fd in self._copies:
+            with contextlib.suppress(OSError):
+                os.write(fd, self._mark % number)
+
+
+def main(arguments: list[str]) -> int:
+    """Live as a child; the exit code. Called by the executor, not by people."""
+    options = _parse(arguments)
+    environment_s = time.monotonic() - options.spawned
+    _die_with(options.parent)
+    channel = socket.socket(fileno=options.socket)
+    for fd in (options.socket, options.cancel):
+        os.set_inheritable(fd, False)
+    os.set_blocking(options.cancel, False)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cancellation = Cancellation(options.cancel)
+    signal.signal(CANCEL_SIGNAL, cancellation.on_signal)
+    streams = Streams(options.nonce)
+    send = _sender(channel)
+    try:
+        algorithm, signature, phases = _set_up(options)
+    except BaseException as error:  # noqa: BLE001 — the child's edge: the parent is told, then we end
+        traceback.print_exc()
+        streams.end_of(0)
+        send(encode(SetupFailed(_describe(error))))
+        return 1
+    gc.collect()
+    gc.freeze()
+    streams.end_of(0)
+    phases["environment"] = round(environment_s, 4)
+    send(encode(Hello(PROTOCOL, signature.input_schema, signature.output_schema, phases)))
+    runner = AttemptRunner(
+        bind(algorithm, signature),
+        signature,
+        send=send,
+        cancellation=cancellation,
+        inline_bytes=options.inline_bytes,
+        short=options.short,
+    )
+    _serve(channel, runner, streams, send)
+    return 0
+
+
+def _serve(channel: socket.socket, runner: AttemptRunner, streams: Streams, send: Callable[[bytes], None]) -> None:
+    base = Path.cwd()
+    decoder = Decoder()
+    while data := channel.recv(_CHUNK):
+        for message in decoder.feed(data):
+            if isinstance(message, Stop):
+                return
+            assert isinstance(message, Run)  # noqa: S101 — the protocol has nothing else in this direction
+            frame = runner.run(message)
+            os.chdir(base)
+            streams.end_of(message.number)
+            send(frame)
+
+
+def _set_up(options: argparse.Namespace) -> tuple[Any, Signature, dict[str, float]]:
+    began = time.monotonic()
+    sys.path[:0] = options.path
+    module, _, name = options.algorithm.partition(":")
+    declared = getattr(importlib.import_module(module), name, None)
+    if not isinstance(declared, type):
+        raise DeclarationError(f"{module} has no class {name}")
+    signature = Signature.of(declared)
+    imported = time.monotonic()
+    algorithm = declared()
+    if hasattr(algorithm, "setup"):
+        algorithm.setup()
+    phases = {"import": round(imported - began, 4), "setup": round(time.monotonic() - imported, 4)}
+    return algorithm, signature, phases
+
+
+def _sender(channel: socket.socket) -> Callable[[bytes], None]:
+    # User code may report progress from threads of its own.
+    lock = threading.Lock()
+
+    def send(frame: bytes) -> None:
+        with lock:
+            channel.sendall(frame)
+
+    return send
+
+
+def _die_with(parent: int) -> None:
+    """Be killed by the kernel when the parent dies, however it dies and whatever we are doing."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _describe(error: BaseException) -> str:
+    if isinstance(error, DeclarationError):
+        return str(error)
+    if isinstance(error, SystemExit):
+        return f"set-up called sys.exit({error.code!r})"
+    return f"{type(error).__name__}: {error}".removesuffix(": ")[:1000]
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="jangada.executor.child", description="Started by the executor.")
+    parser.add_argument("--algorithm", required=True, metavar="MODULE:CLASS")
+    parser.add_argument("--path", action="append", default=[], metavar="FOLDER")
+    parser.add_argument("--socket", type=int, required=True)
+    parser.add_argument("--cancel", type=int, required=True)
+    parser.add_argument("--nonce", required=True)
+    parser.add_argument("--parent", type=int, required=True)
+    parser.add_argument("--spawned", type=float, required=True)
+    parser.add_argument("--inline-bytes", type=int, required=True)
+    parser.add_argument("--short", action="store_true")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,94 @@
+"""
+From settings to what an executor talks to.
+
+Apart from `jangada.wiring`, which stands above this package and knows functions'
+parts (tenants, keys) that an executor must not have and would pay memory for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jangada.algorithms.store_mongo import MongoAlgorithmStore
+from jangada.executor.files import JobFiles
+from jangada.jobs.execution import JobExecution
+from jangada.jobs.queue_redis import RedisJobQueue
+from jangada.jobs.store_mongo import MongoJobStore
+from jangada.mongo_client import connect_mongo
+from jangada.redis_client import connect_redis
+from jangada.settings import Settings
+
+if TYPE_CHECKING:
+    from pymongo import MongoClient
+
+    from jangada.algorithms.store import AlgorithmStore
+    from jangada.artifacts.store import ArtifactStore
+    from jangada.jobs.queue import JobQueue
+    from jangada.jobs.store import JobStore
+    from jangada.redis_client import RedisConnections
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """An executor's servers. Nothing is contacted before it is needed."""
+
+    settings: Settings
+    redis: RedisConnections
+    mongo: MongoClient[dict[str, Any]]
+    queue: JobQueue
+    store: JobStore
+    algorithms: AlgorithmStore
+
+    @classmethod
+    def open(cls, settings: Settings) -> Connections:
+        """Clients for the servers that *settings* name."""
+        redis, mongo = connect_redis(settings), connect_mongo(settings)
+        database = mongo[settings.mongo_database]
+        return cls(settings, redis, mongo, RedisJobQueue(redis), MongoJobStore(database), MongoAlgorithmStore(database))
+
+    def execution(self, queue_name: str, executor_id: str) -> JobExecution:
+        """The dealings of one executor with one queue, webhooks told of."""
+        from jangada.webhooks.notifier import WebhookNotifier
+
+        return JobExecution(
+            self.queue,
+            self.store,
+            queue_name=queue_name,
+            executor_id=executor_id,
+            lease_s=self.settings.lease_s,
+            notify=WebhookNotifier(self.queue),
+        )
+
+    def files(self) -> JobFiles:
+        """What handles jobs' files; the stores behind it are made when the first job needs them."""
+        return JobFiles(self._artifacts, self._download, max_file_bytes=self.settings.max_file_bytes)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.redis.close()
+        self.mongo.close()
+
+    def _artifacts(self) -> ArtifactStore:
+        from jangada.artifacts.base import ArtifactLimits
+        from jangada.artifacts.records_mongo import MongoArtifactRecords
+
+        database = self.mongo[self.settings.mongo_database]
+        records = MongoArtifactRecords(database)
+        limits = ArtifactLimits(max_bytes=self.settings.max_file_bytes, ttl_s=self.settings.file_ttl_s)
+        kind, _, folder = self.settings.artifacts.partition(":")
+        if kind == "folder":
+            from jangada.artifacts.store_folder import FolderArtifactStore
+
+            return FolderArtifactStore(Path(folder), records, limits=limits)
+        from jangada.artifacts.store_gridfs import GridFSArtifactStore
+
+        return GridFSArtifactStore(database, records, limits=limits)
+
+    def _download(self) -> Any:
+        from jangada.webhooks.guard import OutboundGuard
+
+        settings = self.settings
+        guard = OutboundGuard(allow_http=settings.webhook_allow_http, allowed_hosts=settings.webhook_allowed_hosts)
+        return guard.download

@@ -1,0 +1,517 @@
+"""
+The executor's main loop: what ended is stored, what waits is claimed into free slots, all in one exchange.
+
+Three threads help it: the slots' (`pool.py`), the heartbeat, and one that
+listens for the bell. They speak to the loop through its inbox; only the loop
+decides.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import random
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from jangada.algorithms.references import has_files
+from jangada.errors import JangadaError, StoreUnavailableError
+from jangada.executor.files import FilesFailure, JobFiles
+from jangada.executor.heartbeat import Heartbeat, Reports
+from jangada.executor.journal import Journal
+from jangada.executor.messages import Done, Hello
+from jangada.executor.pool import SlotPool
+from jangada.executor.process import ChildRecipe
+from jangada.executor.slots import Ending, Slot, SlotJob, SlotLimits, SlotObserver, StopReason
+from jangada.jobs.execution import Completion, JobExecution
+from jangada.jobs.job import AttemptFailure, ErrorCode
+from jangada.jobs.orders import parse
+from jangada.jobs.queue import Lease
+
+BATCH = 32
+"""Short jobs claimed at once; a slot holds two batches, so that its child works while one is being stored."""
+LOOK_S = 1.0
+"""An idle executor looks for due jobs this often, whatever the bell says."""
+BACKOFF_CAP_S = 2.0
+HAND_BACK_S = 0.9
+
+OnReady = Callable[[Hello], None]
+
+
+@dataclass(frozen=True, slots=True)
+class LoopOptions:
+    """How one executor works."""
+
+    concurrency: int = 1
+    short: bool = False
+    drain_s: float = 0.0
+    """How long running jobs may go on after a stop was asked for, before they are handed back."""
+
+
+class _Inbox(SlotObserver):
+    """Turns what happens on other threads into calls on the loop's."""
+
+    def __init__(self, loop: ExecutorLoop, reports: Reports, journal: Journal, *, live: bool) -> None:
+        self._loop = loop
+        self._reports = reports
+        self._journal = journal
+        self._live = live
+        self.calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+
+    def ready(self, slot: Slot, hello: Hello, cold: bool) -> None:
+        self.calls.put(partial(self._loop.slot_ready, slot.index, hello, cold))
+
+    def unavailable(self, slot: Slot, reason: str) -> None:
+        self.calls.put(partial(self._loop.slot_unavailable, slot.index, reason))
+
+    def starting(self, slot: Slot) -> None:
+        self.calls.put(partial(self._loop.slot_starting, slot.index))
+
+    def began(self, job: SlotJob) -> None:
+        if job.claimed_cold:
+            self.calls.put(partial(self._loop.job_began, job))
+
+    def ended(self, job: SlotJob, ending: Ending) -> None:
+        self.calls.put(partial(self._loop.job_ended, job, ending))
+
+    def progress(self, job: SlotJob, fraction: float, message: str | None) -> None:
+        self._reports.progress(job, fraction, message)
+
+    def line(self, job: SlotJob, stream: str, text: str) -> None:
+        # Events of jobs that take milliseconds would arrive after their end; their lines are in the kept log.
+        if self._live:
+            self._reports.line(job, stream, text)
+
+    def recycled(self, slot: Slot, reason: str) -> None:
+        self._journal.info("child.recycled", slot=slot.index, reason=reason)
+
+
+class ExecutorLoop:
+    """One executor. `run` returns after `stop`."""
+
+    def __init__(
+        self,
+        execution: JobExecution,
+        files: JobFiles,
+        recipe: ChildRecipe,
+        limits: SlotLimits,
+        options: LoopOptions,
+        *,
+        folder: Path,
+        journal: Journal,
+        on_ready: OnReady = lambda _hello: None,
+    ) -> None:
+        self._execution = execution
+        self._files = files
+        self._options = options
+        self._folder = folder
+        self._journal = journal
+        self._on_ready = on_ready
+        self._reports = Reports()
+        self._inbox = _Inbox(self, self._reports, journal, live=not options.short)
+        self._pool = SlotPool(options.concurrency, recipe, limits, folder, self._inbox)
+        self._held: dict[str, SlotJob] = {}
+        self._heartbeat = Heartbeat(
+            execution,
+            self._held,
+            self._reports,
+            journal,
+            on_cancel=lambda job: self._stop_job(job, StopReason.CANCEL),
+            on_lost=lambda job: self._stop_job(job, StopReason.LOST),
+        )
+        self._bell = Bell(execution, lambda: self._inbox.calls.put(self._look))
+        self._room = 2 * BATCH if options.short else 1
+        self._load = [0] * options.concurrency
+        self._state = ["starting", *["cold"] * (options.concurrency - 1)]
+        self._completions: list[Completion] = []
+        self._began: list[SlotJob] = []
+        self._hungry = False
+        self._schema: dict[str, Any] | None = None
+        self._failures = 0
+        self._retry_at = 0.0
+        self._stop_asked: float | None = None
+        self._numbers = 0
+        self._workers: ThreadPoolExecutor | None = None
+        self._registered = False
+
+    # --- from outside -----------------------------------------------------------
+
+    def run(self) -> None:
+        """Claim and run jobs until `stop`; then finish or hand back what runs."""
+        self._heartbeat.start()
+        self._bell.start()
+        self._pool.start()
+        try:
+            while not self._is_over():
+                self._turn()
+        finally:
+            self._shut_down()
+
+    def stop(self) -> None:
+        """Claim no more; safe from a signal handler, the second time it hands back at once."""
+        self._inbox.calls.put(self._ask_stop)
+
+    # --- what happens (all on the loop's thread) --------------------------------
+
+    def slot_ready(self, index: int, hello: Hello, cold: bool) -> None:
+        """A child is ready: jobs may be claimed for it as running."""
+        self._state[index] = "ready"
+        self._hungry = True
+        if has_files(hello.input_schema):
+            self._schema = hello.input_schema
+        if cold:
+            self._journal.info("child.ready", slot=index, **{f"{name}_s": took for name, took in hello.phases.items()})
+        if not self._registered:
+            self._on_ready(hello)
+            self._registered = True
+
+    def slot_unavailable(self, index: int, reason: str) -> None:
+        """A child cannot be set up: nothing is claimed for its slot until the next try."""
+        self._state[index] = "unavailable"
+        self._journal.error("child.setup_failed", slot=index, reason=reason)
+
+    def slot_starting(self, index: int) -> None:
+        """A child is being started: a job may wait for it, visibly `starting`."""
+        self._state[index] = "starting"
+        self._hungry = True
+
+    def job_began(self, job: SlotJob) -> None:
+        """User code of a job that was claimed as `starting` runs now."""
+        self._began.append(job)
+
+    def job_ended(self, job: SlotJob, ending: Ending) -> None:
+        """The child is done with a job: its files are kept, then it is ready to be stored."""
+        if isinstance(ending, Done) and (ending.saved or ending.spilled):
+            self._work(partial(self._keep, job, ending))
+            return
+        self._complete(job, ending, None)
+
+    def _complete(self, job: SlotJob, ending: Ending, output_file: str | None) -> None:
+        self._load[job.slot] -= 1
+        self._hungry = True
+        self._clean(job)
+        if ending is StopReason.LOST:
+            self._held.pop(job.lease.job_id, None)
+            self._reports.forget(job)
+            self._journal.info("job.lease_lost", job_id=job.lease.job_id, attempt=job.lease.attempt)
+            return
+        self._completions.append(_completion(job, ending, output_file))
+
+    def _look(self) -> None:
+        self._hungry = True
+
+    def _ask_stop(self) -> None:
+        if self._stop_asked is not None:
+            self._options = LoopOptions(self._options.concurrency, self._options.short, 0.0)
+            return
+        self._stop_asked = time.monotonic()
+        self._journal.info("executor.stopping", running=len(self._held), drain_s=self._options.drain_s)
+
+    def _is_over(self) -> bool:
+        if self._stop_asked is None:
+            return False
+        if self._options.drain_s <= 0:
+            return True
+        drained = not self._held and not self._completions
+        return drained or time.monotonic() >= self._stop_asked + self._options.drain_s
+
+    # --- one turn ---------------------------------------------------------------
+
+    def _turn(self) -> None:
+        if not self._take_calls():
+            self._hungry = True
+        now = time.monotonic()
+        if now < self._retry_at:
+            return
+        try:
+            if self._began:
+                began, self._began = self._began, []
+                self._execution.start([job.lease for job in began if job.lease.job_id in self._held])
+            self._exchange()
+            if self._failures:
+                self._journal.info("executor.reconnected", failures=self._failures)
+                self._failures = 0
+        except StoreUnavailableError as error:
+            self._back_off(str(error))
+        except JangadaError as error:
+            self._back_off(f"{type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001 — the loop must outlive what it did not foresee
+            self._back_off(f"{type(error).__name__}: {error}")
+            self._isolate()
+
+    def _take_calls(self) -> bool:
+        """Wait for something to happen, then do all that has happened; False when nothing did."""
+        calls = self._inbox.calls
+        try:
+            calls.get(timeout=self._patience())()
+        except queue.Empty:
+            return False
+        with contextlib.suppress(queue.Empty):
+            while True:
+                calls.get_nowait()()
+        return True
+
+    def _patience(self) -> float:
+        if self._failures:
+            return min(LOOK_S, max(0.01, self._retry_at - time.monotonic()))
+        if self._hungry and self._wants()[0] and self._stop_asked is None:
+            return 0.0001
+        if self._stop_asked is not None:
+            return 0.05
+        return LOOK_S
+
+    def _wants(self) -> tuple[int, bool]:
+        """How many jobs to claim now, and whether into children that are ready."""
+        if self._stop_asked is not None or not self._hungry:
+            return 0, True
+        warm = self._room_in("ready")
+        if warm:
+            return min(warm, BATCH), True
+        return min(self._room_in("starting") or self._room_in("cold"), BATCH), False
+
+    def _room_in(self, state: str) -> int:
+        return sum(self._room - load for load, each in zip(self._load, self._state, strict=True) if each == state)
+
+    def _exchange(self) -> None:
+        want, running = self._wants()
+        if not want and not self._completions:
+            return
+        completions, self._completions = self._completions, []
+        try:
+            self._send_reports(completions)
+            leases = self._execution.exchange(completions, want, running=running)
+        except BaseException:
+            self._completions = completions + self._completions
+            raise
+        for completion in completions:
+            self._held.pop(completion.lease.job_id, None)
+        if len(leases) < want:
+            # Nothing more waits; the bell, the clock or a freed slot makes us look again.
+            self._hungry = False
+            self._bell.listen()
+        if leases:
+            self._dispatch(leases, running=running)
+
+    def _send_reports(self, completions: list[Completion]) -> None:
+        if not self._reports:
+            return
+        for completion in completions:
+            job = self._held.get(completion.lease.job_id)
+            if job is not None:
+                for events in self._reports.take(job).values():
+                    self._execution.emit(job.lease, events)
+
+    def _dispatch(self, leases: list[Lease], *, running: bool) -> None:
+        jobs = []
+        for lease in leases:
+            job = self._admit(lease, running=running)
+            if job is None:
+                continue
+            if job.orders.input_file is not None or self._schema is not None:
+                self._work(partial(self._prepare, job))
+            else:
+                jobs.append(job)
+        self._heartbeat.wake()
+        if jobs:
+            self._pool.give(jobs)
+
+    def _admit(self, lease: Lease, *, running: bool) -> SlotJob | None:
+        try:
+            orders = parse(lease.body)
+        except (ValueError, KeyError, TypeError) as error:
+            failure = AttemptFailure(ErrorCode.INTERNAL, f"the job's orders cannot be read: {error}")
+            self._completions.append(Completion(lease, failure=failure))
+            return None
+        self._numbers += 1
+        job = SlotJob(lease, orders, self._folder / "jobs" / str(self._numbers), claimed_cold=not running)
+        job.slot = self._freest_slot()
+        self._load[job.slot] += 1
+        if self._state[job.slot] == "cold":
+            self._state[job.slot] = "starting"
+        self._held[lease.job_id] = job
+        return job
+
+    def _freest_slot(self) -> int:
+        order = {"ready": 0, "starting": 1, "cold": 2, "unavailable": 3}
+        free = [index for index, load in enumerate(self._load) if load < self._room]
+        return min(free or range(len(self._load)), key=lambda index: (order[self._state[index]], self._load[index]))
+
+    def _stop_job(self, job: SlotJob, reason: StopReason) -> None:
+        job.asked = job.asked or reason
+        self._pool.stop_job(job, reason)
+
+    # --- when a store is away or a value cannot be stored -------------------------
+
+    def _back_off(self, reason: str) -> None:
+        self._failures += 1
+        pause = random.uniform(0.5, 1.0) * min(BACKOFF_CAP_S, 0.05 * 2.0 ** min(self._failures, 10))
+        self._retry_at = time.monotonic() + pause
+        if self._failures == 1:
+            self._journal.warning("executor.exchange_failed", reason=reason, unstored=len(self._completions))
+
+    def _isolate(self) -> None:
+        """An output that no store can hold must not keep the others from being stored, nor be tried for ever."""
+        completions, self._completions = self._completions, []
+        for completion in completions:
+            try:
+                self._execution.exchange([completion], 0)
+            except StoreUnavailableError:
+                self._completions.append(completion)
+            except Exception as error:  # noqa: BLE001 — whatever it is, it is this job's
+                failure = AttemptFailure(ErrorCode.ALGORITHM_ERROR, f"the output cannot be stored: {error}"[:1000])
+                self._completions.append(Completion(completion.lease, failure=failure, logs=completion.logs))
+            else:
+                self._held.pop(completion.lease.job_id, None)
+
+    # --- files, on threads of their own -------------------------------------------
+
+    def _work(self, function: Callable[[], None]) -> None:
+        if self._workers is None:
+            self._workers = ThreadPoolExecutor(max(2, self._options.concurrency), thread_name_prefix="files")
+        self._workers.submit(function)
+
+    def _prepare(self, job: SlotJob) -> None:
+        ending = self._guarded(lambda: self._files.prepare(job, self._schema))
+        if isinstance(ending, AttemptFailure):
+            self._inbox.calls.put(partial(self._complete, job, ending, None))
+        elif job.asked is not None:
+            self._inbox.calls.put(partial(self._complete, job, job.asked, None))
+        else:
+            self._pool.give([job])
+
+    def _keep(self, job: SlotJob, done: Done) -> None:
+        kept = self._guarded(lambda: self._files.keep(job, done))
+        if isinstance(kept, AttemptFailure):
+            self._inbox.calls.put(partial(self._complete, job, kept, None))
+            return
+        output, output_file = kept
+        done.output = output
+        self._inbox.calls.put(partial(self._complete, job, done, output_file))
+
+    def _guarded(self, function: Callable[[], Any]) -> Any:
+        """The function's answer, or its failure; while the store is away it is tried again."""
+        for attempt in range(1_000_000):
+            try:
+                return function()
+            except FilesFailure as error:
+                return error.failure
+            except StoreUnavailableError:
+                if self._stop_asked is not None:
+                    return AttemptFailure(ErrorCode.DEPENDENCY, "the file store is away", retryable=True)
+                time.sleep(random.uniform(0.5, 1.0) * min(BACKOFF_CAP_S, 0.1 * 2.0 ** min(attempt, 10)))
+            except Exception as error:  # noqa: BLE001 — a thread's edge
+                self._journal.error("job.files_failed", reason=f"{type(error).__name__}: {error}")
+                return AttemptFailure(ErrorCode.INTERNAL, "the job's files could not be handled", retryable=True)
+        return AttemptFailure(ErrorCode.DEPENDENCY, "the file store is away", retryable=True)
+
+    def _clean(self, job: SlotJob) -> None:
+        try:
+            job.work_dir.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError:
+            self._work(partial(shutil.rmtree, job.work_dir, ignore_errors=True))
+
+    # --- the end ------------------------------------------------------------------
+
+    def _shut_down(self) -> None:
+        self._pool.stop()
+        self._bell.stop()
+        # What ended in the last moments is stored, what did not is handed back.
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._inbox.calls.get_nowait()()
+        if self._workers is not None:
+            self._workers.shutdown(wait=False, cancel_futures=True)
+        ended = {completion.lease.job_id for completion in self._completions}
+        back = [job for job_id, job in self._held.items() if job_id not in ended]
+        completions = self._completions + [Completion(job.lease, handed_back=True) for job in back]
+        deadline = time.monotonic() + HAND_BACK_S
+        while completions:
+            try:
+                self._execution.exchange(completions, 0)
+                self._held.clear()
+                break
+            except Exception as error:  # noqa: BLE001 — on the way out the lease's expiry does the rest
+                if time.monotonic() > deadline:
+                    self._journal.error("executor.hand_back_failed", reason=str(error), jobs=len(completions))
+                    break
+                time.sleep(0.1)
+        self._heartbeat.stop()
+        self._journal.info("executor.stopped", handed_back=len(back))
+
+
+class Bell:
+    """Listens for new jobs on a thread of its own, only while the loop has asked it to."""
+
+    def __init__(self, execution: JobExecution, on_ring: Callable[[], None]) -> None:
+        self._execution = execution
+        self._on_ring = on_ring
+        self._wanted = threading.Event()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="bell", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def listen(self) -> None:
+        """Say once when the bell rings next, or nothing."""
+        if not self._wanted.is_set():
+            self._wanted.set()
+
+    def stop(self) -> None:
+        """Listen no more; the thread ends by itself within a second."""
+        self._stopped = True
+        self._wanted.set()
+
+    def _run(self) -> None:
+        while not self._stopped:
+            self._wanted.wait()
+            self._wanted.clear()
+            try:
+                while not self._stopped and not self._execution.wait(LOOK_S):
+                    pass
+                self._on_ring()
+            except Exception:  # noqa: BLE001 — the loop meets the same failure and reports it
+                time.sleep(random.uniform(0.5, 1.0))
+                self._wanted.set()
+
+
+def _completion(job: SlotJob, ending: Ending, output_file: str | None) -> Completion:
+    logs = job.log.lines() if job.log else []
+    metrics = _metrics(job)
+    if isinstance(ending, AttemptFailure):
+        return Completion(job.lease, failure=ending, started_ms=job.started_ms, metrics=metrics, logs=logs)
+    if isinstance(ending, StopReason):
+        return Completion(job.lease, canceled=True, started_ms=job.started_ms, metrics=metrics, logs=logs)
+    return Completion(
+        job.lease,
+        output=ending.output if output_file is None else None,
+        output_file=output_file,
+        started_ms=job.started_ms,
+        metrics=metrics,
+        logs=logs,
+    )
+
+
+def _metrics(job: SlotJob) -> dict[str, float | None]:
+    metrics: dict[str, float | None] = {
+        "queue_s": max(0, job.lease.claimed_ms - job.lease.enqueued_ms) / 1000,
+        "setup_s": job.setup_s,
+        "run_s": None,
+        "cpu_s": None,
+        "gpu_s": None,
+        "peak_rss_bytes": None,
+    }
+    if job.started is not None:
+        metrics["run_s"] = round(time.monotonic() - job.started, 6)
+    metrics.update(job.metrics)
+    return metrics

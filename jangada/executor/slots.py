@@ -1,0 +1,532 @@
+"""
+The slots of an executor: one child each, and the jobs that were given to it.
+
+A `Slot` lives as long as the executor; its child may die, be recycled and be
+replaced, and the jobs that had not begun simply wait for the next one. All of
+it runs on the one thread of `pool.SlotPool`, so there are no locks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from jangada.clock import to_ms, utc_now
+from jangada.executor import memory
+from jangada.executor.capture import JobLog, StreamCapture
+from jangada.executor.messages import (
+    PROTOCOL,
+    Canceled,
+    Decoder,
+    Done,
+    Failed,
+    Hello,
+    Log,
+    Progress,
+    Run,
+    SetupFailed,
+    encode_run,
+)
+from jangada.executor.process import ChildProcess, ChildRecipe, describe_exit
+from jangada.jobs.job import AttemptFailure, ErrorCode
+from jangada.jobs.orders import Orders
+from jangada.jobs.queue import Lease
+
+READ_BYTES = 256 * 1024
+SETUP_BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+SOFT_LIMIT = 0.8
+"""Share of the memory cap above which an idle child is replaced."""
+SETUP_LOG_LINES = 50
+
+
+class StopReason(StrEnum):
+    """Why the executor itself ends an attempt."""
+
+    CANCEL = "cancel"
+    TIMEOUT = "timeout"
+    DEADLINE = "deadline"
+    LOST = "lost"
+    MEMORY = "memory"
+
+
+@dataclass(slots=True, eq=False)
+class SlotJob:
+    """One leased job on its way through a slot."""
+
+    lease: Lease
+    orders: Orders
+    work_dir: Path
+    files: dict[str, list[str | None]] | None = None
+    slot: int = 0
+    claimed_cold: bool = False
+    """Claimed as `starting`, because no child was ready."""
+    asked: StopReason | None = None
+    """A stop that was asked for before the job reached its slot."""
+    number: int = 0
+    """Its number within the child it was sent to; 0: not sent."""
+    started: float | None = None
+    started_ms: int | None = None
+    setup_s: float = 0.0
+    stop: StopReason | None = None
+    kill_at: float | None = None
+    log: JobLog | None = None
+    peak_bytes: int = 0
+    metrics: dict[str, float | None] = field(default_factory=dict)
+
+
+Ending = Done | AttemptFailure | StopReason
+"""How an attempt ended: its output, its failure, or that we stopped it (cancel, lost)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotLimits:
+    """What a slot enforces. Seconds, bytes."""
+
+    grace_s: float = 5.0
+    memory_bytes: int | None = None
+    recycle_after_jobs: int | None = None
+
+
+class SlotObserver:
+    """What a slot tells, called on the pool's thread; must not block. The base ignores everything."""
+
+    def ready(self, slot: Slot, hello: Hello, cold: bool) -> None:
+        """Its child can run jobs. *cold*: the first child of the slot, or one after a death."""
+
+    def unavailable(self, slot: Slot, reason: str) -> None:
+        """Its child cannot be set up; it will be tried again after a pause."""
+
+    def starting(self, slot: Slot) -> None:
+        """A child is being started."""
+
+    def began(self, job: SlotJob) -> None:
+        """User code of *job* starts now."""
+
+    def ended(self, job: SlotJob, ending: Ending) -> None:
+        """The attempt is over."""
+
+    def progress(self, job: SlotJob, fraction: float, message: str | None) -> None:
+        """The running job reported."""
+
+    def line(self, job: SlotJob, stream: str, text: str) -> None:
+        """The running job printed or logged a line."""
+
+    def recycled(self, slot: Slot, reason: str) -> None:
+        """An idle child is being replaced."""
+
+
+class Slot:
+    """One slot. Every method runs on the pool's thread."""
+
+    def __init__(
+        self,
+        index: int,
+        recipe: ChildRecipe,
+        limits: SlotLimits,
+        folder: Path,
+        observer: SlotObserver,
+        watch: Callable[[Slot], None],
+        unwatch: Callable[[Slot], None],
+        oom_watch: memory.OomWatch,
+    ) -> None:
+        self.index = index
+        self.jobs: deque[SlotJob] = deque()
+        self.child: ChildProcess | None = None
+        self.is_ready = False
+        self.retry_at: float | None = None
+        self._recipe = recipe
+        self._limits = limits
+        self._folder = folder
+        self._observer = observer
+        self._watch = watch
+        self._unwatch = unwatch
+        self._oom_watch = oom_watch
+        self._failures = 0
+        self._next_number = 1
+        self._setup_s = 0.0
+        self._recycling = False
+        self._setup_error: str | None = None
+        self._setup_lines: deque[str] = deque(maxlen=SETUP_LOG_LINES)
+        self._results: dict[int, Ending] = {}
+        self._decoder = Decoder()
+        self._captures: dict[str, StreamCapture] = {}
+        self._last_rss = 0
+
+    # --- what the pool asks for -------------------------------------------------
+
+    def start(self) -> None:
+        """Start a child unless there is one or its pause after a failed set-up still lasts."""
+        if self.child is not None or (self.retry_at is not None and time.monotonic() < self.retry_at):
+            return
+        self.retry_at = None
+        try:
+            child = ChildProcess(self._recipe, self._folder)
+        except OSError as error:
+            self._setup_failed(f"the child cannot be started: {error}")
+            return
+        self.child = child
+        self._decoder = Decoder()
+        self._captures = {name: StreamCapture(name, child.nonce, self._on_line) for name in ("stdout", "stderr")}
+        self._results.clear()
+        self._setup_lines.clear()
+        self._setup_error = None
+        self._next_number = 1
+        self._recycling = False
+        self._last_rss = 0
+        self._watch(self)
+        self._observer.starting(self)
+
+    def give(self, job: SlotJob) -> None:
+        """Run *job* after those already here."""
+        self.jobs.append(job)
+        if self.is_ready:
+            self._send_waiting()
+        else:
+            self.start()
+
+    def stop_job(self, job: SlotJob, reason: StopReason) -> None:
+        """End *job* for *reason*: before it begins, or by signal, grace and kill."""
+        if job not in self.jobs or job.stop is not None:
+            return
+        job.stop = reason
+        if job.number == 0 or self.child is None:
+            self.jobs.remove(job)
+            self._end(job, self._ending_of(job, None))
+            return
+        self.child.cancel(job.number)
+        if job is self.jobs[0]:
+            job.kill_at = time.monotonic() + self._grace_s(reason)
+
+    def stop_child(self) -> list[SlotJob]:
+        """Kill the child at once and give back every job that has not ended."""
+        jobs = list(self.jobs)
+        self.jobs.clear()
+        if self.child is not None:
+            self.child.kill()
+            self._unwatch(self)
+            self.child.reap()
+            self.child = None
+        self.is_ready = False
+        return jobs
+
+    def next_timer(self) -> float | None:
+        """When `tick` wants to be called, by the monotonic clock."""
+        timers = []
+        if self.retry_at is not None:
+            timers.append(self.retry_at)
+        if self.is_ready and self.jobs:
+            job = self.jobs[0]
+            if job.kill_at is not None:
+                timers.append(job.kill_at)
+            elif job.started is not None:
+                timers.append(job.started + job.orders.execution_timeout_s)
+                if job.orders.deadline_ms is not None:
+                    timers.append(time.monotonic() + max(0.0, job.orders.deadline_ms / 1000 - time.time()))
+        return min(timers, default=None)
+
+    def tick(self) -> None:
+        """Do what is due: a new try of the set-up, a timeout, a kill."""
+        now = time.monotonic()
+        if self.retry_at is not None and now >= self.retry_at:
+            self.start()
+        if not self.is_ready or not self.jobs:
+            return
+        job = self.jobs[0]
+        if job.kill_at is not None:
+            if now >= job.kill_at and self.child is not None:
+                self.child.kill()
+                job.kill_at = now + 60
+        elif job.started is not None:
+            if now >= job.started + job.orders.execution_timeout_s:
+                self.stop_job(job, StopReason.TIMEOUT)
+            elif job.orders.deadline_ms is not None and time.time() * 1000 >= job.orders.deadline_ms:
+                self.stop_job(job, StopReason.DEADLINE)
+
+    def check_memory(self) -> None:
+        """Look at the running job's memory; kill the child when it is over the cap."""
+        if self.child is None or not self.is_ready or not self.jobs or self.child.killed:
+            return
+        self._last_rss = memory.tree_rss_bytes(self.child.pid)
+        job = self.jobs[0]
+        job.peak_bytes = max(job.peak_bytes, self._last_rss)
+        cap = self._limits.memory_bytes
+        if cap is not None and self._last_rss > cap:
+            job.stop = StopReason.MEMORY
+            self.child.kill()
+
+    # --- what comes from the child ----------------------------------------------
+
+    def read_channel(self) -> None:
+        """Read messages; the end of the channel is the end of the child."""
+        child = self.child
+        if child is None:
+            return
+        try:
+            data = child.socket.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._died()
+            return
+        try:
+            for message in self._decoder.feed(data):
+                self._take(message)
+        except (ValueError, IndexError):
+            child.kill()
+        self._settle()
+
+    def read_stream(self, name: str) -> bool:
+        """Read what was printed; False at its end."""
+        if self.child is None:
+            return False
+        try:
+            data = os.read(self.child.stdout if name == "stdout" else self.child.stderr, READ_BYTES)
+        except BlockingIOError:
+            return True
+        if not data:
+            return False
+        self._captures[name].feed(data)
+        self._settle()
+        return True
+
+    def _take(self, message: Any) -> None:
+        match message:
+            case Progress():
+                if self.jobs and self.jobs[0].number == message.number:
+                    self._observer.progress(self.jobs[0], message.fraction, message.message)
+            case Log():
+                self._line(message.number, "log", message.text)
+            case Done():
+                self._ended(message.number, message.metrics, message)
+            case Failed():
+                failure = AttemptFailure(
+                    ErrorCode(message.code), message.message, message.retryable, message.retry_after_s
+                )
+                self._ended(message.number, message.metrics, failure)
+            case Canceled():
+                self._ended(message.number, message.metrics, StopReason.CANCEL)
+            case Hello():
+                self._on_hello(message)
+            case SetupFailed():
+                self._setup_error = message.message
+            case _:
+                raise ValueError(f"unexpected {type(message).__name__}")
+
+    def _on_hello(self, hello: Hello) -> None:
+        if hello.protocol != PROTOCOL:
+            self._setup_error = f"the child speaks protocol {hello.protocol}, this executor {PROTOCOL}"
+            raise ValueError(self._setup_error)
+        cold = self._failures > 0 or self._setup_s == 0.0
+        self._failures = 0
+        self.is_ready = True
+        self._setup_s = round(time.monotonic() - self.child.started, 4) if self.child else 0.0
+        self._observer.ready(self, hello, cold)
+        self._send_waiting(setup_s=self._setup_s)
+
+    def _ended(self, number: int, metrics: dict[str, float], ending: Ending) -> None:
+        # Kept until both streams have passed its end mark, so that its last lines are its own.
+        for job in self.jobs:
+            if job.number == number:
+                job.metrics.update(metrics)
+                self._results[number] = ending
+                return
+
+    def _settle(self) -> None:
+        while self.jobs and self.jobs[0].number in self._results:
+            job = self.jobs[0]
+            if any(capture.ended < job.number for capture in self._captures.values()):
+                # The marks were written before the result: they are in the pipes already.
+                for capture, fd in zip(self._captures.values(), self._stream_fds(), strict=False):
+                    if capture.ended < job.number:
+                        with contextlib.suppress(BlockingIOError):
+                            capture.feed(os.read(fd, READ_BYTES))
+                if any(capture.ended < job.number for capture in self._captures.values()):
+                    return
+            self.jobs.popleft()
+            self._end(job, self._ending_of(job, self._results.pop(job.number)))
+            self._begin_head()
+        if self.is_ready and not self.jobs:
+            self._maybe_recycle()
+
+    def _stream_fds(self) -> tuple[int, ...]:
+        return (self.child.stdout, self.child.stderr) if self.child else ()
+
+    # --- sending ----------------------------------------------------------------
+
+    def _send_waiting(self, setup_s: float = 0.0) -> None:
+        frames = bytearray()
+        for job in self.jobs:
+            if job.number:
+                continue
+            if self._is_used_up():
+                break
+            job.number = self._next_number
+            job.setup_s = setup_s
+            self._next_number += 1
+            order = Run(job.number, job.lease.job_id, job.lease.attempt, str(job.work_dir), job.files, None)
+            frames += encode_run(order, job.orders.input_json)
+        if frames and self.child is not None:
+            self.child.send(bytes(frames))
+            self._begin_head()
+            self._watch(self)
+
+    def _begin_head(self) -> None:
+        if self.jobs and self.jobs[0].number and self.jobs[0].started is None:
+            job = self.jobs[0]
+            job.started = time.monotonic()
+            job.started_ms = to_ms(utc_now())
+            if job.stop is not None:
+                job.kill_at = job.started + self._grace_s(job.stop)
+            self._observer.began(job)
+
+    def _grace_s(self, reason: StopReason) -> float:
+        # Nobody waits for a lost attempt, and its job may be running elsewhere by now.
+        return min(1.0, self._limits.grace_s) if reason is StopReason.LOST else self._limits.grace_s
+
+    # --- endings ----------------------------------------------------------------
+
+    def _end(self, job: SlotJob, ending: Ending) -> None:
+        if job.peak_bytes > (job.metrics.get("peak_rss_bytes") or 0):
+            job.metrics["peak_rss_bytes"] = float(job.peak_bytes)
+        self._observer.ended(job, ending)
+
+    def _ending_of(self, job: SlotJob, reported: Ending | None) -> Ending:
+        """What counts: a reason of ours comes before what the child reported while it was being stopped."""
+        match job.stop:
+            case None:
+                if reported is StopReason.CANCEL:
+                    # Nobody asked: the algorithm raised JobCanceled by itself.
+                    return AttemptFailure(ErrorCode.ALGORITHM_ERROR, "run raised JobCanceled without being canceled")
+                assert reported is not None  # noqa: S101 — without a stop there is a report
+                return reported
+            case StopReason.TIMEOUT:
+                limit = job.orders.execution_timeout_s
+                return AttemptFailure(ErrorCode.TIMEOUT, f"run took longer than {limit:g} s", retryable=True)
+            case StopReason.DEADLINE:
+                return AttemptFailure(ErrorCode.DEADLINE, "the job's deadline passed while it ran")
+            case StopReason.MEMORY:
+                used, cap = self._last_rss // memory.MIB, (self._limits.memory_bytes or 0) // memory.MIB
+                details = {"used_mib": used, "limit_mib": cap}
+                return AttemptFailure(
+                    ErrorCode.OOM, f"used {used} MiB, limit {cap} MiB", retryable=True, details=details
+                )
+            case _:
+                return job.stop
+
+    def _died(self) -> None:
+        child = self.child
+        if child is None:
+            return
+        child.kill_group()
+        self._drain()
+        self._unwatch(self)
+        was_ready, self.is_ready = self.is_ready, False
+        self.child = None
+        code = child.reap()
+        self._settle()
+        if not was_ready:
+            error = self._setup_error or f"the child ended during set-up: {describe_exit(code)}"
+            self._setup_failed(error)
+            return
+        if self.jobs and self.jobs[0].number:
+            # Only the one that was running is to blame; the others begin again in the next child.
+            job = self.jobs.popleft()
+            ending = self._ending_of(job, self._death_of(child, code)) if job.stop else self._death_of(child, code)
+            self._end(job, ending)
+        elif not self._recycling:
+            self._setup_failed(f"the idle child ended: {describe_exit(code)}")
+            return
+        for job in self.jobs:
+            job.number = 0
+        self.start()
+
+    def _death_of(self, child: ChildProcess, code: int) -> AttemptFailure:
+        how = describe_exit(code)
+        details: dict[str, Any] = {"child_died": True}
+        details |= {"exit_code": code} if code >= 0 else {"signal": how}
+        cap = self._limits.memory_bytes
+        near_cap = cap is not None and self._last_rss > 0.9 * cap
+        if self._oom_watch.struck() or (how == "SIGKILL" and near_cap):
+            return AttemptFailure(ErrorCode.OOM, "the child was killed: out of memory", retryable=True, details=details)
+        if how == "SIGKILL" and not child.killed:
+            return AttemptFailure(
+                ErrorCode.EXECUTOR_LOST,
+                "the child was killed from outside (SIGKILL; out of memory?)",
+                retryable=True,
+                details=details,
+            )
+        return AttemptFailure(
+            ErrorCode.ALGORITHM_ERROR, f"run ended the child process: {how}", retryable=True, details=details
+        )
+
+    def _drain(self) -> None:
+        for capture, fd in zip(self._captures.values(), self._stream_fds(), strict=True):
+            with contextlib.suppress(BlockingIOError):
+                while data := os.read(fd, READ_BYTES):
+                    capture.feed(data)
+            capture.close()
+
+    def _setup_failed(self, reason: str) -> None:
+        pause = SETUP_BACKOFF_S[min(self._failures, len(SETUP_BACKOFF_S) - 1)]
+        self._failures += 1
+        self.retry_at = time.monotonic() + pause
+        message = f"the algorithm cannot be set up: {reason}"
+        # Waiting jobs get the reason; their retries come after the pause.
+        jobs, self.jobs = list(self.jobs), deque()
+        for job in jobs:
+            for text in self._setup_lines:
+                self._keep(job, "stderr", text)
+            self._end(job, AttemptFailure(ErrorCode.ALGORITHM_ERROR, message, retryable=True, retry_after_s=pause))
+        self._observer.unavailable(self, reason)
+
+    # --- recycling --------------------------------------------------------------
+
+    def _is_used_up(self) -> bool:
+        limit = self._limits.recycle_after_jobs
+        return self._recycling or (limit is not None and self._next_number > limit)
+
+    def _maybe_recycle(self) -> None:
+        if self.child is None or self._recycling:
+            return
+        reason = None
+        limit, cap = self._limits.recycle_after_jobs, self._limits.memory_bytes
+        if limit is not None and self._next_number > limit:
+            reason = f"ran {self._next_number - 1} jobs"
+        elif cap is not None and not self._recipe.short:
+            rss = memory.tree_rss_bytes(self.child.pid)
+            if rss > SOFT_LIMIT * cap:
+                reason = f"uses {rss // memory.MIB} MiB of {cap // memory.MIB}"
+        if reason is not None:
+            self._recycling = True
+            self._observer.recycled(self, reason)
+            self.child.kill()
+
+    # --- lines ------------------------------------------------------------------
+
+    def _on_line(self, number: int, stream: str, text: str) -> None:
+        if number == 0:
+            self._setup_lines.append(text)
+        else:
+            self._line(number, stream, text)
+
+    def _line(self, number: int, stream: str, text: str) -> None:
+        for job in self.jobs:
+            if job.number == number:
+                self._keep(job, stream, text)
+                return
+
+    def _keep(self, job: SlotJob, stream: str, text: str) -> None:
+        if job.log is None:
+            job.log = JobLog(job.lease.attempt)
+        at_ms = time.time_ns() // 1_000_000
+        job.log.add(stream, text, at_ms)
+        self._observer.line(job, stream, text)

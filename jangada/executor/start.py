@@ -1,0 +1,216 @@
+"""Putting one executor together: environment, child, connections, loop."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jangada
+from jangada.algorithms.algorithm import describe as describe_algorithm
+from jangada.algorithms.manifest import AlgorithmManifest
+from jangada.clock import utc_now
+from jangada.errors import ConfigurationError, StoreUnavailableError
+from jangada.executor.environment import ensure_environment, is_built
+from jangada.executor.journal import Journal
+from jangada.executor.messages import Hello
+from jangada.executor.process import ChildRecipe
+from jangada.executor.slots import SlotLimits
+from jangada.ids import new_id
+from jangada.settings import Settings
+
+CHILD_SETTINGS = ("JANGADA_OCR_ENGINE", "JANGADA_ALLOW_CPU", "JANGADA_HOME")
+"""The only settings of ours that user code sees: no address and no secret is among them."""
+SECRET_NAMES = ("MONGO", "REDIS_URL", "PASSWORD", "SECRET", "TOKEN", "API_KEY", "CREDENTIAL", "PRIVATE_KEY")
+
+
+def environment(manifest: AlgorithmManifest, settings: Settings, *, quiet: bool = False) -> Path:
+    """The Python of *manifest*'s environment, built when it is missing; says on standard error what it does."""
+    envs = (settings.test_envs or settings.home / "envs").resolve()
+    if is_built(manifest, envs) or quiet:
+        return ensure_environment(manifest, envs)
+    began = time.monotonic()
+    _say(f"building the environment of {manifest.name}")
+    python = ensure_environment(manifest, envs, lambda line: _say(f"  {line}"))
+    _say(f"built the environment of {manifest.name} in {time.monotonic() - began:.1f} s")
+    return python
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+def child_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """What of *environ* a child sees: not our settings, and nothing that looks like a secret."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in CHILD_SETTINGS
+        or not (name.startswith("JANGADA_") or any(word in name.upper() for word in SECRET_NAMES))
+    }
+
+
+def recipe(manifest: AlgorithmManifest, python: Path, package: Path, settings: Settings) -> ChildRecipe:
+    """How *manifest*'s children are started; *package* becomes a folder that holds nothing but this package."""
+    package.mkdir(parents=True, exist_ok=True)
+    link = package / "jangada"
+    if not link.is_symlink():
+        # Not our site-packages itself: its libraries would hide those of the algorithm's own environment.
+        link.symlink_to(Path(jangada.__file__).resolve().parent)
+    return ChildRecipe(
+        python=python,
+        package=package,
+        class_name=manifest.class_name,
+        import_folders=tuple(folder.resolve() for folder in manifest.import_folders),
+        environ=child_environ(os.environ),
+        inline_bytes=settings.inline_bytes,
+        short=manifest.short,
+    )
+
+
+def has_gpu() -> bool:
+    """Whether an NVIDIA device is visible to this process."""
+    return Path("/dev/nvidiactl").exists() or Path("/dev/dxg").exists()
+
+
+def describe(manifest: AlgorithmManifest, python: Path, settings: Settings) -> dict[str, Any]:
+    """Set the algorithm up once and say what it is. Raises `ConfigurationError` when it cannot be set up."""
+    from jangada.executor.pool import SlotPool
+    from jangada.executor.slots import Slot, SlotObserver
+
+    answers: queue.SimpleQueue[Hello | str] = queue.SimpleQueue()
+
+    class Listener(SlotObserver):
+        def ready(self, _slot: Slot, hello: Hello, _cold: bool) -> None:
+            answers.put(hello)
+
+        def unavailable(self, _slot: Slot, reason: str) -> None:
+            answers.put(reason)
+
+    folder = _work_folder(settings, manifest.name, new_id("exe"))
+    pool = SlotPool(1, recipe(manifest, python, folder / "lib", settings), SlotLimits(), folder, Listener())
+    try:
+        pool.start()
+        hello = answers.get()
+    finally:
+        pool.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+    if isinstance(hello, str):
+        raise ConfigurationError(f"{manifest.name} cannot be set up: {hello}")
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "description": manifest.description,
+        "device": manifest.device,
+        "input_schema": hello.input_schema,
+        "output_schema": hello.output_schema,
+        "phases_s": hello.phases,
+    }
+
+
+class Executor:
+    """One executor of one queue, as a process runs it."""
+
+    def __init__(
+        self,
+        manifest: AlgorithmManifest,
+        python: Path,
+        settings: Settings,
+        *,
+        queue_name: str,
+        concurrency: int,
+        drain_s: float,
+    ) -> None:
+        from jangada.executor.connect import Connections
+        from jangada.executor.loop import ExecutorLoop, LoopOptions
+
+        self._manifest = manifest
+        self._settings = settings
+        self._queue_name = queue_name
+        self.executor_id = new_id("exe")
+        self._journal = Journal(
+            level=settings.log_level,
+            text=settings.log_format == "text",
+            executor_id=self.executor_id,
+            algorithm=manifest.name,
+            queue=queue_name,
+        )
+        self._folder = _work_folder(settings, manifest.name, self.executor_id)
+        self._connections = Connections.open(settings)
+        limits = manifest.limits
+        self._loop = ExecutorLoop(
+            self._connections.execution(queue_name, self.executor_id),
+            self._connections.files(),
+            recipe(manifest, python, self._folder / "lib", settings),
+            SlotLimits(
+                grace_s=limits.grace_s,
+                memory_bytes=None if limits.memory_mib is None else limits.memory_mib * 1024 * 1024,
+                recycle_after_jobs=manifest.recycle_after_jobs,
+            ),
+            LoopOptions(concurrency, manifest.short, drain_s),
+            folder=self._folder,
+            journal=self._journal,
+            on_ready=self._register_soon,
+        )
+        self._stops = 0
+
+    def run(self) -> None:
+        """Work until `stop`."""
+        from jangada.jobs.sweep import Sweeper
+
+        self._journal.info("executor.started", version=self._manifest.version, pid=os.getpid())
+        sweeper = Sweeper(self._connections.queue, self._connections.store, [self._queue_name])
+        sweeper.start()
+        try:
+            self._loop.run()
+        finally:
+            sweeper.stop()
+            self._connections.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def stop(self) -> None:
+        """End in an orderly way; the third time, at once."""
+        self._stops += 1
+        if self._stops > 2:
+            os._exit(1)
+        self._loop.stop()
+
+    def _register_soon(self, hello: Hello) -> None:
+        threading.Thread(target=self._register, args=(hello,), name="register", daemon=True).start()
+
+    def _register(self, hello: Hello) -> None:
+        """Publish the algorithm with its schemas; while the store is away, again and again."""
+        record = describe_algorithm(
+            self._manifest,
+            input_schema=hello.input_schema,
+            output_schema=hello.output_schema,
+            updated_at=utc_now(),
+            queue=self._queue_name,
+        )
+        while not self._stops:
+            with contextlib.suppress(StoreUnavailableError):
+                self._connections.algorithms.put(record)
+                self._journal.info("algorithm.registered", version=record.version)
+                return
+            time.sleep(1.0)
+
+
+def _work_folder(settings: Settings, name: str, executor_id: str) -> Path:
+    """A folder for this executor's children; what killed executors of this machine left behind is removed."""
+    work = settings.home.resolve() / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    for left in work.iterdir():
+        pid = left.name.rpartition("-")[2]
+        if pid.isdigit() and not Path("/proc", pid).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    folder = work / f"{name}-{executor_id[-8:]}-{os.getpid()}"
+    folder.mkdir()
+    return folder
