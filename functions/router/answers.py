@@ -93,7 +93,7 @@ class JobObject(BaseModel):
     attempt: int
     attempts: list[AttemptObject]
     policy: PolicyObject
-    input: Any = Field(default=None, description="null when it became a file; not in a batch's answer")
+    input: Any = Field(default=None, description="null when it became a file")
     input_file: FileReference | None
     output: Any
     output_file: FileReference | None = Field(description="the output when it is over 256 KiB of JSON")
@@ -131,12 +131,25 @@ class JobBatch(BaseModel):
         return {"type": "array", "items": item, "minItems": 1, "maxItems": 10_000, "description": cls.__doc__}
 
 
+class BatchJob(BaseModel):
+    """An accepted job, without what was just sent."""
+
+    id: str
+    object: Literal["job"]
+    algorithm: str
+    deployment: str
+    status: Status
+    metadata: dict[str, Any]
+    created_at: str
+    urls: JobUrls
+
+
 class BatchOutcome(BaseModel):
     """What became of one item: `job`, or `error`."""
 
     index: int
     status: int = Field(description="202, or the status that it would have got by itself")
-    job: JobObject | None = None
+    job: BatchJob | None = None
     error: Problem | None = None
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from jangada.clock import rfc3339
 from jangada.errors import (
     InvalidRequestError,
     JangadaError,
@@ -19,7 +20,7 @@ from jangada.errors import (
 from jangada.http.body import is_deeper_than, parse_json, validate
 from jangada.http.render import problem_object
 from jangada.jobs.job import Job
-from jangada.jobs.view import job_object
+from jangada.jobs.view import job_urls
 
 from .requests import JobRequest
 from .submission import Origin, Submission
@@ -85,15 +86,26 @@ def outcomes(results: list[Job | JangadaError], base: str) -> dict[str, Any]:
     for index, result in enumerate(results):
         if isinstance(result, Job):
             accepted += 1
-            shown = job_object(result, base)
-            # What was just sent is not sent back: a batch's answer would be as big as the batch.
-            del shown["input"]
-            data.append({"index": index, "status": 202, "job": shown})
+            data.append({"index": index, "status": 202, "job": _shown(result, base)})
         else:
             data.append({"index": index, "status": result.status, "error": problem_object(result)})
     return {"object": "list", "accepted": accepted, "refused": len(results) - accepted, "data": data}
 
 
-def is_overload(error: JangadaError) -> bool:
-    """Whether the same item may be taken later."""
-    return isinstance(error, QuotaExceededError | QueueFullError)
+def _shown(job: Job, base: str) -> dict[str, Any]:
+    """Little: what was just sent is not sent back, or a batch's answer would be as big as the batch."""
+    return {
+        "id": job.id,
+        "object": "job",
+        "algorithm": job.algorithm,
+        "deployment": job.deployment,
+        "status": job.status.value,
+        "metadata": job.metadata,
+        "created_at": rfc3339(job.created_at),
+        "urls": job_urls(job.id, base),
+    }
+
+
+def is_all_overload(results: list[Job | JangadaError]) -> bool:
+    """Whether nothing was taken and the same batch may be taken later: not an answer to remember."""
+    return all(isinstance(result, QuotaExceededError | QueueFullError | StoreUnavailableError) for result in results)

@@ -24,9 +24,8 @@ from jangada.webhooks.sender import JobNotReadyError, WebhookSender
 
 _log = structlog.get_logger()
 
-LEASE_S = 60.0
-_RENEW_EVERY_S = 15.0
-_LONGEST_WAIT_S = 5.0
+LEASE_S = 30.0
+_RENEW_EVERY_S = 8.0
 _LOOK_AGAIN_S = 1.0
 
 
@@ -41,12 +40,14 @@ class WebhookDispatcher:
         senders: int = 16,
         per_endpoint: int = 2,
         hold: int = 128,
+        idle_s: float = 5.0,
         clock: Clock = utc_now,
     ) -> None:
         self._queue = queue
         self._sender = sender
         self._senders = senders
         self._hold = hold
+        self._idle_s = idle_s
         self._clock = clock
         self._name = new_id("whk")
         self._lanes = Lanes(per_endpoint=per_endpoint, per_tenant=max(per_endpoint, senders // 2))
@@ -102,8 +103,8 @@ class WebhookDispatcher:
 
     def _pause_s(self, next_due_ms: int | None) -> float:
         if next_due_ms is None:
-            return _LONGEST_WAIT_S
-        return min(max((next_due_ms - to_ms(self._clock())) / 1000, 0.05), _LONGEST_WAIT_S)
+            return self._idle_s
+        return min(max((next_due_ms - to_ms(self._clock())) / 1000, 0.05), self._idle_s)
 
     def _take(self, lease: Lease) -> None:
         try:

@@ -1,0 +1,161 @@
+"""
+`Idempotency-Key`: the first answer again, whatever became of the connection meanwhile.
+
+What is remembered is small: the id of the job that was made, or the refusal. A
+batch's answer is kept whole, compressed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import orjson
+from flask import Response, request
+
+from jangada.errors import JangadaError, MalformedRequestError
+from jangada.http.render import render_error
+from jangada.jobs.idempotency import IdempotencyStore
+from jangada.jobs.job import Job, JobStatus
+from jangada.jobs.service import JobService
+
+T = TypeVar("T")
+
+_KEY = re.compile(r"[\x20-\x7e]{1,255}\Z")
+_REPLAYED = {"Idempotent-Replayed": "true"}
+_JOB, _ANSWER = b"j", b"a"
+_TOO_MANY = 429
+
+
+@dataclass(frozen=True, slots=True)
+class Memo:
+    """An answer that was made, and whether the same request shall get it again."""
+
+    response: Response
+    keep: bool = True
+
+
+class Replay:
+    """Looks at the current request's `Idempotency-Key`; without one it only calls *make*."""
+
+    def __init__(self, store: IdempotencyStore, jobs: JobService) -> None:
+        self._store = store
+        self._jobs = jobs
+
+    def job(
+        self, tenant_id: str, route: str, value: Any, make: Callable[[], Job]
+    ) -> tuple[Job | Response, dict[str, str]]:
+        """
+        The job that *make* makes, or made when this request came before; and headers to add.
+
+        A `Response` is the refusal of the first time. Raises `IdempotencyInProgressError`,
+        `IdempotencyKeyReusedError`, `MalformedRequestError` (the key), and what *make* raises.
+        """
+        key = _key()
+        if key is None:
+            return make(), {}
+        body = orjson.dumps([value, request.headers.get("Cancel-After")], option=orjson.OPT_SORT_KEYS)
+        scope = _Scope(tenant_id, route, key, hashlib.sha256(body).hexdigest())
+        memo = self._begin(scope)
+        if memo is None:
+            job = self._guarded(scope, make)
+            self._remember(scope, _JOB + job.id.encode())
+            return job, {}
+        if memo[:1] == _JOB:
+            return _as_accepted(self._jobs.get(memo[1:].decode(), tenant_id)), dict(_REPLAYED)
+        return _unpack(memo), dict(_REPLAYED)
+
+    def response(self, tenant_id: str, route: str, body: bytes, make: Callable[[], Memo]) -> Response:
+        """As `job`, for an answer of any kind to the raw *body*."""
+        key = _key()
+        if key is None:
+            return make().response
+        scope = _Scope(tenant_id, route, key, hashlib.sha256(body).hexdigest())
+        memo = self._begin(scope)
+        if memo is None:
+            made = self._guarded(scope, make)
+            if made.keep:
+                self._remember(scope, _pack(made.response))
+            else:
+                self._forget(scope)
+            return made.response
+        response = _unpack(memo)
+        response.headers.update(_REPLAYED)
+        return response
+
+    def _guarded(self, scope: _Scope, make: Callable[[], T]) -> T:
+        """Call *make*; remember a refusal that will be the same next time, forget everything else."""
+        try:
+            return make()
+        except JangadaError as error:
+            if error.status >= 500 or error.status == _TOO_MANY:
+                self._forget(scope)
+            else:
+                self._remember(scope, _pack(render_error(error)))
+            raise
+        except BaseException:
+            self._forget(scope)
+            raise
+
+    def _begin(self, scope: _Scope) -> bytes | None:
+        return self._store.begin(scope.tenant_id, scope.route, scope.key, scope.fingerprint)
+
+    def _remember(self, scope: _Scope, memo: bytes) -> None:
+        self._store.remember(scope.tenant_id, scope.route, scope.key, scope.fingerprint, memo)
+
+    def _forget(self, scope: _Scope) -> None:
+        self._store.forget(scope.tenant_id, scope.route, scope.key)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    tenant_id: str
+    route: str
+    key: str
+    fingerprint: str
+
+
+def _key() -> str | None:
+    """The key, quoted (a structured field string) or bare."""
+    text = request.headers.get("Idempotency-Key")
+    if text is None:
+        return None
+    text = text.strip()
+    if len(text) >= 2 and text[0] == text[-1] == '"':
+        text = text[1:-1]
+    if not _KEY.match(text):
+        raise MalformedRequestError("Idempotency-Key: expected 1 to 255 printable ASCII characters")
+    return text
+
+
+def _as_accepted(job: Job) -> Job:
+    """The job as the first answer showed it."""
+    return job.with_(
+        status=JobStatus.QUEUED,
+        status_detail=None,
+        progress=None,
+        attempt=0,
+        attempts=(),
+        output=None,
+        output_file=None,
+        error=None,
+        claimed_at=None,
+        started_at=None,
+        completed_at=None,
+        metrics={},
+    )
+
+
+def _pack(response: Response) -> bytes:
+    head = orjson.dumps([response.status_code, response.content_type])
+    return _ANSWER + head + b"\n" + zlib.compress(response.get_data(), 1)
+
+
+def _unpack(memo: bytes) -> Response:
+    head, _, body = memo[1:].partition(b"\n")
+    status, content_type = orjson.loads(head)
+    return Response(zlib.decompress(body), status, content_type=content_type)
