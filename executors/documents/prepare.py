@@ -59,7 +59,7 @@ def prepare(image: np.ndarray, dpi: int | None) -> Prepared:
     to_source = np.eye(3)
     sheet = find_sheet(page)
     if sheet is not None:
-        page, to_source = _cut_out(page, sheet)
+        page, to_source = straightened_sheet(page, sheet)
         dpi = None
     page, scale = _to_work_size(page, dpi)
     to_source = to_source @ np.diag([1 / scale, 1 / scale, 1.0])
@@ -120,20 +120,24 @@ def flatten(page: np.ndarray) -> np.ndarray:
 
 
 def skew_angle(page: np.ndarray) -> float:
-    """
-    Angle of the text lines in degrees, counter-clockwise positive, within ±12.
+    """Angle of the text lines in degrees, counter-clockwise positive, within ±12, along whichever axis they run."""
+    return text_axis(page)[1]
 
-    The sharpest row profile wins. Lines may run along either axis, so that a page turned
-    by a quarter is straightened as well.
+
+def text_axis(page: np.ndarray) -> tuple[bool, float]:
+    """
+    Whether the text lines run up the page instead of across, and their angle to that axis.
+
+    The angle with the sharpest profile wins, so that a page turned by a quarter is straightened as well.
     """
     scale = 600 / max(page.shape)
     small = cv2.resize(page, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else page
     ink = (255 - small).astype(np.uint8)
     ink[ink < 50] = 0
     if int(np.count_nonzero(ink)) < 50:
-        return 0.0
-    upright, sideways = _profile_search(ink), _profile_search(cv2.rotate(ink, cv2.ROTATE_90_CLOCKWISE))
-    return max(upright, sideways)[1]
+        return False, 0.0
+    across, up = _profile_search(ink), _profile_search(cv2.rotate(ink, cv2.ROTATE_90_CLOCKWISE))
+    return (True, up[1]) if up[0] > across[0] else (False, across[1])
 
 
 def _profile_search(ink: np.ndarray) -> tuple[float, float]:
@@ -193,7 +197,8 @@ def find_sheet(page: np.ndarray) -> np.ndarray | None:
     return ordered if len(np.unique(ordered, axis=0)) == 4 else None
 
 
-def _cut_out(page: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def straightened_sheet(page: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The sheet between *corners* seen from straight above, and the 3×3 matrix from it back to *page*."""
     top_left, top_right, bottom_right, bottom_left = corners
     width = round(max(np.linalg.norm(top_right - top_left), np.linalg.norm(bottom_right - bottom_left)))
     height = round(max(np.linalg.norm(bottom_left - top_left), np.linalg.norm(bottom_right - top_right)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from documents.engines.engine import Engine, EngineName
 from documents.lines import Line, Reading
 from documents.pages import SourcePage
 from documents.prepare import Prepared, as_is, ink_outside, prepare
+from documents.spelling import mended
 
 UNCOVERED_LIMIT = 0.12
 """Share of text-like ink outside of all words above which paragraphs were probably skipped."""
@@ -81,7 +82,8 @@ def _read_upright(number: int, page: Prepared, engine: Engine, lang: list[str]) 
 
 def _read(page: Prepared, engine: Engine, lang: list[str]) -> Reading:
     height, width = page.image.shape[:2]
-    return Reading(engine.read(page, lang), width, height)
+    lines = [replace(line, text=mended(line.text)) for line in engine.read(page, lang)]
+    return Reading(lines, width, height)
 
 
 def _reads_poorly(reading: Reading) -> bool:
