@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from datetime import datetime
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = tuple(a + b for a in _ALPHABET for b in _ALPHABET)
@@ -24,6 +25,11 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{_ulid()}"
 
 
+def id_at(prefix: str, instant: datetime) -> str:
+    """An id that sorts before those made at *instant* or later and after those made earlier; not one to give away."""
+    return f"{prefix}_{_digits(round(instant.timestamp() * 1000) << 80)}"
+
+
 def _ulid() -> str:
     global _last_ms, _last_random
     with _lock:
@@ -35,5 +41,9 @@ def _ulid() -> str:
         else:
             _last_random += 1
         value = (_last_ms << 80) | _last_random
+    return _digits(value)
+
+
+def _digits(value: int) -> str:
     # 130 bits in 13 pairs of 5-bit digits; the two top bits are zero.
     return "".join([_PAIRS[(value >> shift) & 1023] for shift in range(120, -1, -10)])

@@ -20,7 +20,6 @@ from jangada.jobs.outcome import (
     Completion,
     ended,
     final_event,
-    is_late,
     lease_history,
     numbered,
     outcome_of,
@@ -100,7 +99,7 @@ class JobExecution:
         to_run = [lease for lease in claimed.leases if lease.action is LeaseAction.RUN]
         to_settle = [lease for lease in claimed.leases if lease.action is not LeaseAction.RUN]
         try:
-            to_run = self._accept(to_run, to_settle)
+            to_run = self._accept(to_run)
             if to_settle:
                 self.settle(to_settle)
         except StoreUnavailableError:
@@ -209,20 +208,15 @@ class JobExecution:
         for lease, status in wrote:
             self._notify("completed", lease, status)
 
-    def _accept(self, leases: list[Lease], to_settle: list[Lease]) -> list[Lease]:
+    def _accept(self, leases: list[Lease]) -> list[Lease]:
         """
-        Of claimed *leases*, those to run: the store allows their attempt, and their deadline lies ahead.
+        Of claimed *leases*, those whose attempt the store allows.
 
-        A first attempt needs no leave: nothing older can write. Those past their
-        deadline join *to_settle*.
+        A first attempt needs no leave: nothing older can write.
         """
         again = [lease for lease in leases if lease.attempt > 1]
         if not again:
             return leases
-        now_ms = to_ms(self._clock())
-        late = {lease.job_id for lease in again if is_late(lease, now_ms)}
-        to_settle += [lease for lease in again if lease.job_id in late]
-        again = [lease for lease in again if lease.job_id not in late]
         allowed = self._store.raise_fences(
             [
                 FenceRaise(lease.job_id, fence(lease.epoch, lease.attempt), attempts_of(lease_history(lease)))
@@ -231,7 +225,7 @@ class JobExecution:
         )
         refused = {lease.job_id for lease, yes in zip(again, allowed, strict=True) if not yes}
         self._forget_final(sorted(refused))
-        return [lease for lease in leases if lease.job_id not in refused and lease.job_id not in late]
+        return [lease for lease in leases if lease.job_id not in refused]
 
     def _forget_final(self, job_ids: Sequence[str]) -> None:
         """Drop from the queue those jobs that are final or gone; one at a later epoch is the sweep's to replace."""

@@ -123,6 +123,7 @@ def entry(job: Job) -> QueueEntry:
         epoch=job.fence >> EPOCH_SHIFT,
         max_attempts=max(1, job.policy.max_attempts - counted(job.attempts)),
         expires_ms=None if job.expires_at is None else to_ms(job.expires_at),
+        deadline_ms=None if job.deadline_at is None else to_ms(job.deadline_at),
     )
 
 

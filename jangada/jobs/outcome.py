@@ -45,16 +45,14 @@ _OUTCOMES = {
     ErrorCode.EXECUTOR_LOST: "lost",
 }
 
+_DEADLINE_BETWEEN = AttemptFailure(ErrorCode.DEADLINE, "the deadline passed before another attempt could begin")
+
 _SETTLED: dict[LeaseAction, tuple[JobStatus, AttemptFailure | None]] = {
     LeaseAction.SETTLE_EXPIRED: (JobStatus.EXPIRED, None),
     LeaseAction.SETTLE_CANCELED: (JobStatus.CANCELED, None),
     LeaseAction.SETTLE_LOST: (
         JobStatus.FAILED,
         AttemptFailure(ErrorCode.EXECUTOR_LOST, "every executor that tried this job vanished", retryable=True),
-    ),
-    LeaseAction.RUN: (
-        JobStatus.FAILED,
-        AttemptFailure(ErrorCode.DEADLINE, "the deadline passed before another attempt could begin"),
     ),
 }
 
@@ -106,6 +104,10 @@ def settled(lease: Lease, now: datetime) -> Outcome:
     """The outcome of a job that will not run (any more)."""
     status, failure = _SETTLED[lease.action]
     orders = parse(lease.body)
+    history = lease_history(lease, orders)
+    if lease.action is LeaseAction.SETTLE_EXPIRED and history:
+        # It ran before: what passed is the deadline, while it waited for another attempt.
+        status, failure = JobStatus.FAILED, _DEADLINE_BETWEEN
     return Outcome(
         job_id=lease.job_id,
         tenant_id=lease.tenant_id,
@@ -114,7 +116,7 @@ def settled(lease: Lease, now: datetime) -> Outcome:
         # The settling itself is no attempt at the job.
         attempt=lease.attempt - 1,
         error=None if failure is None else failure.as_error(),
-        attempts=attempts_of(lease_history(lease, orders)),
+        attempts=attempts_of(history),
         completed_at=now,
         webhook_due=orders.webhook is not None,
     )
@@ -133,12 +135,6 @@ def lease_history(lease: Lease, orders: Orders | None = None) -> tuple[dict[str,
     if lease.epoch == 0:
         return lease.history
     return (*(orders or parse(lease.body)).history, *lease.history)
-
-
-def is_late(lease: Lease, now_ms: int) -> bool:
-    """Whether the job's deadline has passed."""
-    deadline_ms = parse(lease.body).deadline_ms
-    return deadline_ms is not None and deadline_ms <= now_ms
 
 
 def numbered(lines: Sequence[LogLine], attempt: int) -> list[LogLine]:

@@ -36,6 +36,8 @@ class QueueEntry:
     max_attempts: int = 3
     not_before_ms: int | None = None
     expires_ms: int | None = None
+    deadline_ms: int | None = None
+    """Bounds the waits after the first attempt, to which *expires_ms* no longer applies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class LeaseAction(StrEnum):
 
     RUN = "run"
     SETTLE_EXPIRED = "settle_expired"
-    """Its time in the queue passed: write `expired`."""
+    """Its time in the queue passed: write `expired`. Between two attempts, its deadline: write `failed`."""
     SETTLE_LOST = "settle_lost"
     """Its attempts are used up by executors that vanished: write `failed: executor_lost`."""
     SETTLE_CANCELED = "settle_canceled"

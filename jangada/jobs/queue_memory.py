@@ -107,6 +107,11 @@ class _Queue:
         if held.band is not Priority.HIGH:
             self.age[job_id] = now_ms
 
+    def bound_by_deadline(self, job_id: str, held: _Held) -> None:
+        """Back to waiting after an attempt: from now on the deadline bounds the wait."""
+        if held.entry.deadline_ms is not None:
+            self.expiry[job_id] = held.entry.deadline_ms
+
     def take_out(self, job_id: str) -> None:
         for band in self.ready.values():
             band.pop(job_id, None)
@@ -296,6 +301,7 @@ class MemoryJobQueue:
             held.state = "queued"
             state.publish(job_id, "job.queued", {"attempt": held.attempt, "reason": "lost"}, now)
             state.make_ready(job_id, held, now)
+            state.bound_by_deadline(job_id, held)
 
     def _age(self, state: _Queue, now: int, count: int) -> None:
         for job_id in [job_id for job_id in _first(state.age, count) if state.age[job_id] <= now - self._age_ms]:
@@ -314,8 +320,8 @@ class MemoryJobQueue:
                 held = state.jobs[job_id]
                 state.virtual[band] = max(state.virtual.get(band, 0.0), state.ready[band][job_id])
                 state.take_out(job_id)
-                expires = held.entry.expires_ms
-                if held.attempt == 0 and expires is not None and expires <= now:
+                bound = held.entry.expires_ms if held.attempt == 0 else held.entry.deadline_ms
+                if bound is not None and bound <= now:
                     state.to_settle(job_id, LeaseAction.SETTLE_EXPIRED, now)
                     continue
                 lease = self._lease(queue, state, job_id, executor_id, until, to, now)
@@ -377,15 +383,16 @@ class MemoryJobQueue:
         return self._back(queue, lease, max(0, round(delay_s * 1000)), attempt)
 
     def release(self, queue: str, leases: Sequence[Lease]) -> list[bool]:
-        return [self._back(queue, lease, None, _attempt(lease.attempt, "handed_back", None, None)) for lease in leases]
+        return [self._back(queue, lease, None, None) for lease in leases]
 
-    def _back(self, queue: str, lease: Lease, delay_ms: int | None, entry: dict[str, Any]) -> bool:
+    def _back(self, queue: str, lease: Lease, delay_ms: int | None, entry: dict[str, Any] | None) -> bool:
         with self._changed:
             state, now = self._of(queue), self._now_ms()
             held = state.leased(lease)
             if held is None:
                 return False
             del state.lease[lease.job_id]
+            entry = entry or _attempt(held.attempt, "handed_back", held.executor_id, now)
             held.rest()
             self._changed.notify_all()
             if held.action is not None:
@@ -400,6 +407,7 @@ class MemoryJobQueue:
             held.state = "queued"
             reason = "handed_back" if delay_ms is None else "failed"
             state.publish(lease.job_id, "job.queued", {"attempt": lease.attempt, "reason": reason}, now)
+            state.bound_by_deadline(lease.job_id, held)
             if delay_ms:
                 state.delayed[lease.job_id] = now + delay_ms
             else:

@@ -98,6 +98,7 @@ class RedisJobQueue:
                     entry.max_attempts,
                     "" if entry.not_before_ms is None else entry.not_before_ms,
                     "" if entry.expires_ms is None else entry.expires_ms,
+                    "" if entry.deadline_ms is None else entry.deadline_ms,
                     entry.body,
                 )
             answer += [_ADMISSIONS[verdict] for verdict in self._run(script("enqueue"), queue, arguments)]
@@ -158,14 +159,7 @@ class RedisJobQueue:
             return []
         arguments: list[Argument] = []
         for lease in leases:
-            handed_back = {
-                "number": lease.attempt,
-                "outcome": "handed_back",
-                "error": None,
-                "executor_id": None,
-                "ended_ms": None,
-            }
-            arguments += (lease.job_id, lease.epoch, lease.attempt, -1, orjson.dumps(handed_back))
+            arguments += (lease.job_id, lease.epoch, lease.attempt, -1, "")
         return [flag == 1 for flag in self._run(script("requeue"), queue, arguments)]
 
     def cancel(self, queue: str, job_id: str, *, executor_id: str) -> tuple[CancelResult, Lease | None]:

@@ -66,6 +66,14 @@ class LogLine:
     at_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class OpenJob:
+    """As much of an unfinished job as `sweep` needs to look at it."""
+
+    id: str
+    queue: str
+
+
 class JobStore(Protocol):
     """Raises `StoreUnavailableError` when the server is away. All reads are of majority-acknowledged writes."""
 
@@ -104,8 +112,12 @@ class JobStore(Protocol):
         """Newest first; pages by `before_id`. Fast (indexed) also among a million jobs."""
         ...
 
+    def open_jobs(self, *, created_before: datetime, after_id: str | None, limit: int) -> list[OpenJob]:
+        """`unfinished`, without what the jobs carry."""
+        ...
+
     def unfinished(self, *, created_before: datetime, after_id: str | None, limit: int) -> list[Job]:
-        """Jobs without a final status, in id order: what `sweep` walks."""
+        """Jobs without a final status, in id order."""
         ...
 
     def count_unfinished(self, tenant_id: str) -> int:

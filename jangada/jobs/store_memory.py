@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from jangada.jobs.job import EPOCH_SHIFT, FINAL_FENCE, Job
-from jangada.jobs.store import FenceRaise, JobFilter, LogLine, Outcome
+from jangada.jobs.store import FenceRaise, JobFilter, LogLine, OpenJob, Outcome
 
 
 class MemoryJobStore:
@@ -118,6 +118,10 @@ class MemoryJobStore:
                 if not job.is_final and job.created_at < created_before and job.id > (after_id or "")
             ]
         return sorted(found, key=lambda job: job.id)[:limit]
+
+    def open_jobs(self, *, created_before: datetime, after_id: str | None, limit: int) -> list[OpenJob]:
+        jobs = self.unfinished(created_before=created_before, after_id=after_id, limit=limit)
+        return [OpenJob(job.id, job.queue) for job in jobs]
 
     def count_unfinished(self, tenant_id: str) -> int:
         with self._lock:

@@ -22,7 +22,7 @@ from jangada.jobs.document import (
     to_document,
 )
 from jangada.jobs.job import EPOCH_SHIFT, FINAL_FENCE, Job, JobStatus
-from jangada.jobs.store import FenceRaise, JobFilter, LogLine, Outcome
+from jangada.jobs.store import FenceRaise, JobFilter, LogLine, OpenJob, Outcome
 from jangada.mongo_client import translated
 
 DUPLICATE_KEY = 11000
@@ -136,6 +136,12 @@ class MongoJobStore:
         wanted: Document = {"open": {"$gt": after_id or ""}, "created_ms": {"$lt": to_ms(created_before)}}
         with translated():
             return [from_document(row) for row in self._jobs.find(wanted).sort("open", ASCENDING).limit(limit)]
+
+    def open_jobs(self, *, created_before: datetime, after_id: str | None, limit: int) -> list[OpenJob]:
+        wanted: Document = {"open": {"$gt": after_id or ""}, "created_ms": {"$lt": to_ms(created_before)}}
+        with translated():
+            rows = self._jobs.find(wanted, {"queue": 1}).sort("open", ASCENDING).limit(limit)
+            return [OpenJob(row["_id"], row["queue"]) for row in rows]
 
     def count_unfinished(self, tenant_id: str) -> int:
         start = by_status(tenant_id, JobStatus.QUEUED.value)

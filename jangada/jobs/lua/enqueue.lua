@@ -1,6 +1,7 @@
 -- Add the jobs that their caps allow, and ring the bell.
 -- ARGV 2 queue_jobs 3 queue_bytes 4 tenant_jobs 5 tenant_bytes (caps; -1 = none)
---      then per job: id, tenant, band, weight, epoch, max, not_before ms ('' = now), expires ms ('' = never), body
+--      then per job: id, tenant, band, weight, epoch, max, not_before ms ('' = now), expires ms ('' = never),
+--      deadline ms ('' = none), body
 -- Returns per job: 1 accepted, 2 duplicate, 3 queue full, 4 tenant full
 local caps = { tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]) }
 local held = {}
@@ -11,9 +12,9 @@ end
 
 local answer = {}
 local waking = 0
-for at = 6, #ARGV, 9 do
+for at = 6, #ARGV, 10 do
   local id, tenant, band, weight, epoch = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4])
-  local max, not_before, expires, body = ARGV[at + 5], tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7]), ARGV[at + 8]
+  local max, not_before, expires, body = ARGV[at + 5], tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7]), ARGV[at + 9]
   local bytes = #body
   local key = JOB .. id
   local old = call('HMGET', key, 'epoch', 'tenant', 'bytes', 'events', 'rich')
@@ -38,6 +39,7 @@ for at = 6, #ARGV, 9 do
     call('HSET', key, 'tenant', tenant, 'band', band, 'weight', weight, 'epoch', epoch, 'max', max,
       'enqueued', NOW, 'bytes', bytes)
     if events then call('HSET', key, 'events', events, 'rich', old[5] or '') end
+    if ARGV[at + 8] ~= '' then call('HSET', key, 'deadline', ARGV[at + 8]) end
     if expires then
       call('HSET', key, 'expires', expires)
       call('ZADD', EXPIRY, expires, id)

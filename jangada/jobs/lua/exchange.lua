@@ -39,7 +39,7 @@ if lease_due and lease_due <= NOW then
     call('ZREM', LEASE, id)
     local key = JOB .. id
     local job = call('HMGET', key, 'action', 'counted', 'max', 'cancel', 'attempt', 'executor', 'history', 'band',
-      'tag', 'events')
+      'tag', 'events', 'deadline')
     if job[1] then
       to_settle(id, job[1])
     else
@@ -57,6 +57,7 @@ if lease_due and lease_due <= NOW then
           string.format('{"attempt":%s,"reason":"lost"}', job[5]))
         call('HSET', key, 'state', 'queued', 'events', number)
         make_ready(id, job[8], job[9])
+        bound_by_deadline(id, job[11])
         woken = woken + 1
       end
     end
@@ -132,11 +133,14 @@ for _, band in ipairs(BANDS) do
     for at = 1, #popped, 2 do
       local id = popped[at]
       local key = JOB .. id
-      local job = call('HMGET', key, 'epoch', 'attempt', 'tenant', 'enqueued', 'history', 'events', 'expires')
+      local job = call('HMGET', key, 'epoch', 'attempt', 'tenant', 'enqueued', 'history', 'events', 'expires', 'deadline')
       advance(band, tonumber(popped[at + 1]))
       if band ~= 'high' then aged[#aged + 1] = id end
-      if job[7] then call('ZREM', EXPIRY, id) end
-      if job[7] and not job[2] and tonumber(job[7]) <= NOW then
+      if job[7] or job[8] then call('ZREM', EXPIRY, id) end
+      -- A job that was claimed before is bounded by its deadline, one that was not by its expiry.
+      local bound = job[7]
+      if job[2] then bound = job[8] end
+      if bound and tonumber(bound) <= NOW then
         -- More expired at once than one batch above takes out: it must not run all the same.
         to_settle(id, 'settle_expired')
       else

@@ -8,7 +8,7 @@
 --   5 age          zset    jobs in ready:normal and ready:low; score = ms at which they entered that band
 --   6 delayed      zset    jobs not to be claimed yet; score = ms at which they may
 --   7 lease        zset    jobs held by somebody; score = ms at which the lease ends
---   8 expiry       zset    waiting jobs that have an expiry; score = its ms
+--   8 expiry       zset    waiting jobs whose wait is bounded; score = ms of the expiry, after an attempt of the deadline
 --   9 settle       zset    jobs of which only the outcome is to be written; score = ms at which that became so
 --  10 counts       hash    jobs, bytes, and jobs:<tenant>, bytes:<tenant> of all unfinished jobs
 --  11 bell         list    one token per consumer worth waking; a hint, never the truth
@@ -17,7 +17,7 @@
 --  14 body:        prefix  so their keys are made from these prefixes, which have the same hash tag.
 --  15 ev:          prefix  ev:<id> stream of the job's events, entry ids <number>-0, from 2 (1 is job.queued, implied)
 --
--- job:<id>: tenant, band, weight, epoch, max (attempts), enqueued (ms), bytes; when it has one: expires (ms).
+-- job:<id>: tenant, band, weight, epoch, max (attempts), enqueued (ms), bytes; when it has them: expires, deadline (ms).
 --   state     queued | starting | running | settle (waits to be settled) | settling (somebody does); absent = queued
 --   action    what a settle lease is for
 --   attempt   grows with every claim: the fence. counted: attempts that failed, died or were lost
@@ -117,6 +117,11 @@ end
 local function make_ready(id, band, tag)
   call('ZADD', READY[band], tag, id)
   if band ~= 'high' then call('ZADD', AGE, NOW, id) end
+end
+
+-- Back to waiting after an attempt: from now on the deadline bounds the wait.
+local function bound_by_deadline(id, deadline)
+  if deadline then call('ZADD', EXPIRY, deadline, id) end
 end
 
 -- Take a waiting job out of wherever it waits.
