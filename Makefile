@@ -23,7 +23,7 @@ check: install  ## Lint, format, types, import rules, OpenAPI up to date
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m jangada.http.openapi --check
+	$(BIN)/python scripts/openapi.py --check
 
 fix: install  ## Format, and mend what the linter can
 	$(BIN)/ruff check --fix .
@@ -63,7 +63,7 @@ down: install  ## Stop it from elsewhere
 	@$(BIN)/jangada down
 
 openapi: install  ## Write docs/openapi.json from the code
-	$(BIN)/python -m jangada.http.openapi
+	$(BIN)/python scripts/openapi.py
 
 lock: install  ## Write requirements/*.txt from what is installed in .venv
 	$(BIN)/python scripts/lock_requirements.py
