@@ -15,6 +15,9 @@ from jangada.gateway.process import Backoff, dies_with_parent
 from jangada.local.probe import Probe
 from jangada.local.state import PartState
 
+EXIT_CONFIGURATION = 2
+"""How our programs end when a setting or a file is wrong: starting again will not mend it."""
+
 
 @dataclass(frozen=True, slots=True)
 class PartPlan:
@@ -57,6 +60,7 @@ class Part:
     next_start: float = 0.0
     note: str = ""
     failures_before_ready: int = 0
+    is_misconfigured: bool = False
     has_been_ready: bool = False
     _backoff: Backoff = field(default_factory=Backoff)
 
@@ -100,6 +104,7 @@ class Part:
         if self.plan.once and code == 0:
             self.state, self.has_been_ready, self.note = "done", True, ""
         else:
+            self.is_misconfigured = code == EXIT_CONFIGURATION and not self.has_been_ready
             self._ended(_ending(code))
 
     def tell(self, number: signal.Signals) -> None:
@@ -129,14 +134,6 @@ class Part:
             self.plan.name, self.state, pid, self.started_at, self.restarts, self.plan.port if pid else None, self.note
         )
 
-    def last_words(self) -> str:
-        """The last line of its log that says anything."""
-        try:
-            lines = self.plan.log.read_bytes()[-4096:].decode(errors="replace").splitlines()
-        except OSError:
-            return ""
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
-
     def _ended(self, note: str) -> None:
         now = time.monotonic()
         self.process = None
@@ -154,3 +151,12 @@ def _ending(code: int) -> str:
         return f"ended by {signal.Signals(-code).name}"
     except ValueError:
         return f"ended by signal {-code}"
+
+
+def last_words(log: Path) -> str:
+    """The last line of *log* that says anything."""
+    try:
+        lines = log.read_bytes()[-4096:].decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")

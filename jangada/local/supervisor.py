@@ -18,8 +18,8 @@ import psutil
 
 from jangada.local.home import Home
 from jangada.local.logfile import rotate
-from jangada.local.part import Part, PartPlan
-from jangada.local.state import PlatformState
+from jangada.local.part import Part, PartPlan, last_words
+from jangada.local.state import PlatformState, function_rows
 
 Observer = Callable[[PlatformState], None]
 
@@ -99,14 +99,23 @@ class Supervisor:
             due = part.state == "waiting" or (part.state == "backoff" and now >= part.next_start)
             if due and all(self._parts[name].is_up for name in part.plan.after):
                 part.start()
-            if part.plan.needed and part.failures_before_ready >= _GIVE_UP_AFTER:
+            if part.plan.needed and (part.is_misconfigured or part.failures_before_ready >= _GIVE_UP_AFTER):
                 raise self._failure(part, part.note)
+        if self._state.state == "starting":
+            self._look_at_functions()
         if now >= self._next_rotation:
             self._next_rotation = now + _ROTATE_EVERY_S
             rotate(self._home.logs_dir)
 
+    def _look_at_functions(self) -> None:
+        """The gateway is not ready while a function is not; say which one cannot start instead of waiting on."""
+        for row in function_rows(self._home):
+            if row.state == "backoff" and row.restarts >= _GIVE_UP_AFTER:
+                log = self._home.log_file(row.part)
+                raise StartFailedError(f"{row.part} ends at once: {last_words(log)} (log: {log})")
+
     def _failure(self, part: Part, what: str) -> StartFailedError:
-        words = part.last_words()
+        words = last_words(part.plan.log)
         said = f": {words}" if words else ""
         return StartFailedError(f"{part.plan.name} {what}{said} (log: {part.plan.log})")
 
