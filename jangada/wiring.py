@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from jangada.algorithms.validation import InputValidator
     from jangada.artifacts import ArtifactStore
     from jangada.jobs.feedback import FeedbackStore
+    from jangada.jobs.idempotency import IdempotencyStore
     from jangada.jobs.queue import JobQueue
     from jangada.jobs.service import JobService
     from jangada.jobs.store import JobStore
@@ -200,6 +201,15 @@ class Services:
         return JobService(self.queue, self.store, clock=self.clock, limits=limits)
 
     @_once
+    def idempotency(self) -> IdempotencyStore:
+        """What was answered to requests with an `Idempotency-Key`."""
+        from jangada.jobs.idempotency_mongo import MongoIdempotencyStore
+
+        store = MongoIdempotencyStore(self.database, clock=self.clock)
+        store.create_indexes()
+        return store
+
+    @_once
     def feedback(self) -> FeedbackStore:
         """What people say of outputs."""
         from jangada.jobs.feedback_mongo import MongoFeedbackStore
@@ -270,6 +280,12 @@ class _MemoryServices(Services):
         from jangada.jobs.store_memory import MemoryJobStore
 
         return MemoryJobStore()
+
+    @_once
+    def idempotency(self) -> IdempotencyStore:
+        from jangada.jobs.idempotency import MemoryIdempotencyStore
+
+        return MemoryIdempotencyStore(clock=self.clock, exists=lambda job_id: self.store.get(job_id) is not None)
 
     @_once
     def feedback(self) -> FeedbackStore:

@@ -19,7 +19,8 @@ from flask import Response, request
 
 from jangada.errors import JangadaError, MalformedRequestError
 from jangada.http.render import render_error
-from jangada.jobs.idempotency import IdempotencyStore
+from jangada.ids import new_id
+from jangada.jobs.idempotency import IdempotencyStore, made
 from jangada.jobs.job import Job, JobStatus
 from jangada.jobs.service import JobService
 
@@ -27,7 +28,8 @@ T = TypeVar("T")
 
 _KEY = re.compile(r"[\x20-\x7e]{1,255}\Z")
 _REPLAYED = {"Idempotent-Replayed": "true"}
-_JOB, _ANSWER = b"j", b"a"
+_JOB = made("")
+_ANSWER = b"a"
 _TOO_MANY = 429
 
 
@@ -47,26 +49,26 @@ class Replay:
         self._jobs = jobs
 
     def job(
-        self, tenant_id: str, route: str, value: Any, make: Callable[[], Job]
+        self, tenant_id: str, route: str, value: Any, make: Callable[[str], Job]
     ) -> tuple[Job | Response, dict[str, str]]:
         """
-        The job that *make* makes, or made when this request came before; and headers to add.
+        The job that *make* makes of the id given to it, or made when this request came before; and headers to add.
 
         A `Response` is the refusal of the first time. Raises `IdempotencyInProgressError`,
         `IdempotencyKeyReusedError`, `MalformedRequestError` (the key), and what *make* raises.
         """
         key = _key()
+        job_id = new_id("job")
         if key is None:
-            return make(), {}
+            return make(job_id), {}
         body = orjson.dumps([value, request.headers.get("Cancel-After")], option=orjson.OPT_SORT_KEYS)
         scope = _Scope(tenant_id, route, key, hashlib.sha256(body).hexdigest())
-        memo = self._begin(scope)
+        memo = self._begin(scope, job_id)
         if memo is None:
-            job = self._guarded(scope, make)
-            self._remember(scope, _JOB + job.id.encode())
-            return job, {}
+            # Nothing to remember afterwards: the record names the job, and the job's existence says the rest.
+            return self._guarded(scope, lambda: make(job_id)), {}
         if memo[:1] == _JOB:
-            return _as_accepted(self._jobs.get(memo[1:].decode(), tenant_id)), dict(_REPLAYED)
+            return _as_accepted(self._jobs.get(memo[len(_JOB) :].decode(), tenant_id)), dict(_REPLAYED)
         return _unpack(memo), dict(_REPLAYED)
 
     def response(self, tenant_id: str, route: str, body: bytes, make: Callable[[], Memo]) -> Response:
@@ -77,12 +79,12 @@ class Replay:
         scope = _Scope(tenant_id, route, key, hashlib.sha256(body).hexdigest())
         memo = self._begin(scope)
         if memo is None:
-            made = self._guarded(scope, make)
-            if made.keep:
-                self._remember(scope, _pack(made.response))
+            answer = self._guarded(scope, make)
+            if answer.keep:
+                self._remember(scope, _pack(answer.response))
             else:
                 self._forget(scope)
-            return made.response
+            return answer.response
         response = _unpack(memo)
         response.headers.update(_REPLAYED)
         return response
@@ -101,8 +103,8 @@ class Replay:
             self._forget(scope)
             raise
 
-    def _begin(self, scope: _Scope) -> bytes | None:
-        return self._store.begin(scope.tenant_id, scope.route, scope.key, scope.fingerprint)
+    def _begin(self, scope: _Scope, job_id: str | None = None) -> bytes | None:
+        return self._store.begin(scope.tenant_id, scope.route, scope.key, scope.fingerprint, job_id=job_id)
 
     def _remember(self, scope: _Scope, memo: bytes) -> None:
         self._store.remember(scope.tenant_id, scope.route, scope.key, scope.fingerprint, memo)

@@ -53,7 +53,7 @@ class Submission:
         self._guard = guard
         self._clock = clock
 
-    def job(self, request: JobRequest, origin: Origin) -> Job:
+    def job(self, request: JobRequest, origin: Origin, job_id: str | None = None) -> Job:
         """
         The job for *request*. Raises `UnknownAlgorithmError`, `NotFoundError` (deployment),
         `InvalidRequestError` or `InvalidInputError`, the latter two with pointers.
@@ -68,7 +68,7 @@ class Submission:
         file_ids = self._files(references, origin.caller.tenant_id, policy, now) if references else ()
         inline, input_file = self._place(request.input, origin.caller.tenant_id, policy, now)
         return Job(
-            id=new_id("job"),
+            id=job_id or new_id("job"),
             tenant_id=origin.caller.tenant_id,
             algorithm=record.name,
             algorithm_version=record.version,
@@ -90,7 +90,7 @@ class Submission:
             weight=origin.caller.tenant.weight,
         )
 
-    def again(self, job: Job, origin: Origin) -> Job:
+    def again(self, job: Job, origin: Origin, job_id: str) -> Job:
         """
         A new job that does the same as *job*, by the algorithm as it is now.
 
@@ -107,7 +107,9 @@ class Submission:
             webhook=_webhook_request(job.webhook),
             metadata=job.metadata,
         )
-        made = self.job(request, origin) if job.input_file is None else self._from_file(job, request, origin)
+        if job.input_file is not None:
+            request.input = self._read(job, origin.caller.tenant_id)
+        made = self.job(request, origin, job_id)
         record = self._catalog.get(job.algorithm)
         policy = Policy(
             queue_ttl_s=made.policy.queue_ttl_s,
@@ -117,15 +119,13 @@ class Submission:
         )
         return made.with_(policy=policy, retry_of=job.id)
 
-    def _from_file(self, job: Job, request: JobRequest, origin: Origin) -> Job:
-        """Validates the input where it lies, so that an old input meets the present schema."""
-        tenant_id = origin.caller.tenant_id
+    def _read(self, job: Job, tenant_id: str) -> Any:
+        """An input that became an artifact: it too must meet the present schema."""
         artifact = self._artifacts.get(job.input_file or "", tenant_id)
         if artifact is None:
             raise ConflictError(f"the input of {job.id} was removed by retention; submit it anew")
         with self._artifacts.open(artifact) as stream:
-            request.input = orjson.loads(stream.read())
-        return self.job(request, origin)
+            return orjson.loads(stream.read())
 
     def _webhook(self, request: WebhookRequest | None) -> Webhook | None:
         if request is None:

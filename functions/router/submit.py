@@ -59,8 +59,8 @@ def register(app: Flask, parts: Parts) -> None:
         wanted = validate(JobRequest, value)
         wanted.policy.deadline_s = prefer.deadline_s(request.headers.get("Cancel-After"), wanted.policy.deadline_s)
 
-        def make() -> Job:
-            return parts.jobs.submit(parts.submission.job(wanted, origin(who)), limits=parts.limits(who))
+        def make(job_id: str) -> Job:
+            return parts.jobs.submit(parts.submission.job(wanted, origin(who), job_id), limits=parts.limits(who))
 
         job, headers = parts.replay.job(who.tenant_id, "POST /v1/jobs", value, make)
         return _answer(parts, job, headers)
@@ -110,8 +110,8 @@ def register(app: Flask, parts: Parts) -> None:
         if body:
             parse_json(body)
 
-        def make() -> Job:
-            made = parts.submission.again(parts.job(job_id, "jobs:write"), origin(who))
+        def make(new_job_id: str) -> Job:
+            made = parts.submission.again(parts.job(job_id, "jobs:write"), origin(who), new_job_id)
             return parts.jobs.submit(made, limits=parts.limits(who))
 
         job, headers = parts.replay.job(who.tenant_id, f"POST /v1/jobs/{job_id}/retry", None, make)
