@@ -7,6 +7,7 @@ embedded platform when none runs in ``$JANGADA_HOME``, and stops what it started
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -25,11 +26,13 @@ from jangada.cli.output import EXIT_FAILED, EXIT_INTERRUPTED, ends_cleanly, err,
 from jangada.cli.watching import follow, report
 from jangada.client import Client, ClientError, Job, NotFoundError, ServerError
 from jangada.errors import ConfigurationError
+from jangada.settings import Settings
 
 ALGORITHM = "doc-metadata"
 SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".pdf"}
 SUBMISSION = {"responsible": "Jangada demo"}
 """What whoever scans knows and a page cannot tell; a real client also sends the place, the class and the retention."""
+_MOST_COMPLAINTS = 5
 
 
 @click.command()
@@ -49,10 +52,11 @@ def demo(documents: tuple[Path, ...], keep: bool, timeout_s: float) -> None:
     """
     paths = find_documents(documents)
     began = time.monotonic()
+    log = ExecutorLog()
     started = start_unless_running(keep=keep)
     try:
         with Client.from_env() as client:
-            wait_for_algorithm(client, timeout_s - (time.monotonic() - began))
+            wait_for_algorithm(client, timeout_s - (time.monotonic() - began), log)
             ready_s = time.monotonic() - began
             rows = read_documents(client, paths, timeout_s - (time.monotonic() - began))
             url, tenant = client.connection.url, client.connection.tenant
@@ -110,8 +114,31 @@ def stop() -> None:
         err().print("[red]could not stop the platform[/]: try `jangada down`")
 
 
-def wait_for_algorithm(client: Client, timeout_s: float) -> None:
-    """Until an executor has registered the algorithm: its environment may have to be installed first."""
+class ExecutorLog:
+    """What the algorithm's executor has complained of since this object was made."""
+
+    def __init__(self) -> None:
+        home = Settings.from_env(os.environ).home
+        self._path = home / "logs" / f"executor-{ALGORITHM}.log"
+        self._begun = self._path.stat().st_size if self._path.exists() else 0
+
+    def complaints(self) -> list[str]:
+        """The reasons, oldest first."""
+        try:
+            with self._path.open("rb") as log:
+                log.seek(self._begun)
+                lines = log.read().splitlines()
+        except OSError:
+            return []
+        return [reason for line in lines if (reason := _complaint(line))]
+
+
+def wait_for_algorithm(client: Client, timeout_s: float, log: ExecutorLog) -> None:
+    """
+    Until an executor has registered the algorithm: its environment may have to be installed first.
+
+    Raises `ClientError` with what the executor said when it tries in vain.
+    """
     deadline = time.monotonic() + timeout_s
     console = err()
     progress = Progress(
@@ -128,8 +155,12 @@ def wait_for_algorithm(client: Client, timeout_s: float) -> None:
             try:
                 client.algorithm(ALGORITHM)
             except (NotFoundError, ServerError) as error:
-                if time.monotonic() > deadline:
-                    raise ClientError(f"{ALGORITHM} did not come up: see `jangada logs`") from error
+                complaints = log.complaints()
+                if time.monotonic() > deadline or len(complaints) >= _MOST_COMPLAINTS:
+                    why = f": {complaints[-1]}" if complaints else ""
+                    raise ClientError(
+                        f"{ALGORITHM} does not come up{why} (jangada logs executor:{ALGORITHM})"
+                    ) from error
                 time.sleep(0.3)
             else:
                 return
@@ -178,6 +209,17 @@ def say_how_to_go_on(url: str, tenant: str | None) -> None:
         "  jangada jobs list\n"
         "  jangada down"
     )
+
+
+def _complaint(line: bytes) -> str:
+    """The reason in a log line of level error; empty for any other."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return ""
+    if not isinstance(entry, dict) or entry.get("level") != "error":
+        return ""
+    return str(entry.get("reason") or entry.get("event"))
 
 
 def _answers() -> bool:

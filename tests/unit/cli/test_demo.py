@@ -105,3 +105,18 @@ def test_folders_are_searched_and_other_files_left_out(tmp_path):
 
 def test_the_pages_of_the_repository_are_the_default():
     assert len(find_documents([])) == 8
+
+
+def test_an_executor_that_tries_in_vain_is_not_waited_for(story, monkeypatch, tmp_path):
+    monkeypatch.setenv("JANGADA_HOME", str(tmp_path))
+    log = tmp_path / "logs" / "executor-doc-metadata.log"
+    log.parent.mkdir()
+    log.write_text('{"level": "error", "reason": "from the time before"}\n' * 9)
+    line = '{"level": "error", "event": "child.setup_failed", "reason": "No module named documents"}\n'
+    monkeypatch.setattr(
+        demo_module, "start_unless_running", lambda **_: log.write_text(log.read_text() + "not JSON\n" + line * 5) < 0
+    )
+    result, _ = story(problem(404, "unknown_algorithm"))
+    assert result.exit_code == 1
+    assert "No module named documents" in result.stderr
+    assert "time before" not in result.stderr
