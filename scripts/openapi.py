@@ -29,7 +29,10 @@ def document() -> dict[str, Any]:
     for handler in sorted((ROOT / "functions").glob("*/handler.py")):
         name = handler.parent.name
         module = importlib.import_module(f"functions.{name}.handler")
-        apps[name] = module.create_app(Services.in_memory())
+        services = Services.in_memory()
+        # Else `auth` would make it, and print it.
+        services.ensure_first_key()
+        apps[name] = module.create_app(services)
     return generate(apps, version=(ROOT / "VERSION").read_text().strip())
 
 

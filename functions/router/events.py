@@ -130,7 +130,8 @@ class EventSource:
     def _lost_track(self) -> bool:
         """Whether the caller's last event is one that is not kept any more."""
         known = self.jobs.events(self.job, self.after - 1, 0.0)
-        return not known or known[0].number != self.after
+        # Nobody comes back after the final event: one in its place stands for all that are not kept any more.
+        return not known or known[0].number != self.after or known[0].type in _FINAL_TYPES
 
     def _ended_unseen(self) -> bool:
         """Whether the job ended without an event to tell of it: the queue's memory was lost."""
