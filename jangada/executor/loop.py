@@ -134,6 +134,10 @@ class ExecutorLoop:
         self._began: list[SlotJob] = []
         self._hungry = False
         self._schema: dict[str, Any] | None = None
+        """The input's, when inputs may hold files."""
+        self._is_known = False
+        self._unprepared: list[SlotJob] = []
+        """Claimed before the first child told what inputs look like."""
         self._failures = 0
         self._retry_at = 0.0
         self._stop_asked: float | None = None
@@ -164,8 +168,12 @@ class ExecutorLoop:
         """A child is ready: jobs may be claimed for it as running."""
         self._state[index] = "ready"
         self._hungry = True
-        if has_files(hello.input_schema):
-            self._schema = hello.input_schema
+        if not self._is_known:
+            self._is_known = True
+            self._schema = hello.input_schema if has_files(hello.input_schema) else None
+            for job in self._unprepared:
+                self._provide(job)
+            self._unprepared.clear()
         if cold:
             self._journal.info("child.ready", slot=index, **{f"{name}_s": took for name, took in hello.phases.items()})
         if not self._registered:
@@ -312,15 +320,21 @@ class ExecutorLoop:
         jobs = []
         for lease in leases:
             job = self._admit(lease, running=running)
-            if job is None:
-                continue
-            if job.orders.input_file is not None or self._schema is not None:
-                self._work(partial(self._prepare, job))
-            else:
+            if job is not None:
                 jobs.append(job)
         self._heartbeat.wake()
-        if jobs:
-            self._pool.give(jobs)
+        self._pool.give(jobs)
+        for job in jobs:
+            if not self._is_known:
+                self._unprepared.append(job)
+            elif not job.is_prepared:
+                self._provide(job)
+
+    def _provide(self, job: SlotJob) -> None:
+        if job.orders.input_file is None and self._schema is None:
+            self._pool.prepared(job, None)
+        else:
+            self._work(partial(self._prepare, job))
 
     def _admit(self, lease: Lease, *, running: bool) -> SlotJob | None:
         try:
@@ -331,6 +345,7 @@ class ExecutorLoop:
             return None
         self._numbers += 1
         job = SlotJob(lease, orders, self._folder / "jobs" / str(self._numbers), claimed_cold=not running)
+        job.is_prepared = self._is_known and self._schema is None and orders.input_file is None
         job.slot = self._freest_slot()
         self._load[job.slot] += 1
         if self._state[job.slot] == "cold":
@@ -344,7 +359,6 @@ class ExecutorLoop:
         return min(free or range(len(self._load)), key=lambda index: (order[self._state[index]], self._load[index]))
 
     def _stop_job(self, job: SlotJob, reason: StopReason) -> None:
-        job.asked = job.asked or reason
         self._pool.stop_job(job, reason)
 
     # --- when a store is away or a value cannot be stored -------------------------
@@ -379,12 +393,7 @@ class ExecutorLoop:
 
     def _prepare(self, job: SlotJob) -> None:
         ending = self._guarded(lambda: self._files.prepare(job, self._schema))
-        if isinstance(ending, AttemptFailure):
-            self._inbox.calls.put(partial(self._complete, job, ending, None))
-        elif job.asked is not None:
-            self._inbox.calls.put(partial(self._complete, job, job.asked, None))
-        else:
-            self._pool.give([job])
+        self._pool.prepared(job, ending if isinstance(ending, AttemptFailure) else None)
 
     def _keep(self, job: SlotJob, done: Done) -> None:
         kept = self._guarded(lambda: self._files.keep(job, done))
@@ -505,7 +514,7 @@ def _completion(job: SlotJob, ending: Ending, output_file: str | None) -> Comple
 def _metrics(job: SlotJob) -> dict[str, float | None]:
     metrics: dict[str, float | None] = {
         "queue_s": max(0, job.lease.claimed_ms - job.lease.enqueued_ms) / 1000,
-        "setup_s": job.setup_s,
+        "setup_s": 0.0,
         "run_s": None,
         "cpu_s": None,
         "gpu_s": None,

@@ -17,6 +17,7 @@ from pathlib import Path
 from jangada.executor import memory
 from jangada.executor.process import ChildRecipe
 from jangada.executor.slots import Slot, SlotJob, SlotLimits, SlotObserver, StopReason
+from jangada.jobs.job import AttemptFailure
 
 MEMORY_CHECK_S = 0.2
 
@@ -66,6 +67,10 @@ class SlotPool:
                 self.slots[job.slot].give(job)
 
         self.call(give)
+
+    def prepared(self, job: SlotJob, failure: AttemptFailure | None) -> None:
+        """Tell the slot of *job* that its files are in place, or why they are not."""
+        self.call(lambda: self.slots[job.slot].prepared(job, failure))
 
     def stop_job(self, job: SlotJob, reason: StopReason) -> None:
         """End *job*, wherever it is; nothing when it has ended."""

@@ -67,13 +67,12 @@ class SlotJob:
     slot: int = 0
     claimed_cold: bool = False
     """Claimed as `starting`, because no child was ready."""
-    asked: StopReason | None = None
-    """A stop that was asked for before the job reached its slot."""
+    is_prepared: bool = True
+    """False while its files are being put in place: it waits in its slot."""
     number: int = 0
     """Its number within the child it was sent to; 0: not sent."""
     started: float | None = None
     started_ms: int | None = None
-    setup_s: float = 0.0
     stop: StopReason | None = None
     kill_at: float | None = None
     log: JobLog | None = None
@@ -150,7 +149,7 @@ class Slot:
         self._oom_watch = oom_watch
         self._failures = 0
         self._next_number = 1
-        self._setup_s = 0.0
+        self._cold_start: dict[str, float | None] = {}
         self._recycling = False
         self._setup_error: str | None = None
         self._setup_lines: deque[str] = deque(maxlen=SETUP_LOG_LINES)
@@ -190,6 +189,18 @@ class Slot:
             self._send_waiting()
         else:
             self.start()
+
+    def prepared(self, job: SlotJob, failure: AttemptFailure | None) -> None:
+        """The files of *job* are in place, or cannot be; nothing when it was stopped meanwhile."""
+        if job not in self.jobs or job.is_prepared:
+            return
+        if failure is not None:
+            self.jobs.remove(job)
+            self._end(job, failure)
+            return
+        job.is_prepared = True
+        if self.is_ready:
+            self._send_waiting()
 
     def stop_job(self, job: SlotJob, reason: StopReason) -> None:
         """End *job* for *reason*: before it begins, or by signal, grace and kill."""
@@ -325,12 +336,12 @@ class Slot:
         if hello.protocol != PROTOCOL:
             self._setup_error = f"the child speaks protocol {hello.protocol}, this executor {PROTOCOL}"
             raise ValueError(self._setup_error)
-        cold = self._failures > 0 or self._setup_s == 0.0
+        cold = not self._cold_start or self._failures > 0
         self._failures = 0
         self.is_ready = True
-        self._setup_s = round(time.monotonic() - self.child.started, 4) if self.child else 0.0
+        self._cold_start = _cold_start(self.child, hello)
         self._observer.ready(self, hello, cold)
-        self._send_waiting(setup_s=self._setup_s)
+        self._send_waiting()
 
     def _ended(self, number: int, metrics: dict[str, float], ending: Ending) -> None:
         # Kept until both streams have passed its end mark, so that its last lines are its own.
@@ -362,15 +373,16 @@ class Slot:
 
     # --- sending ----------------------------------------------------------------
 
-    def _send_waiting(self, setup_s: float = 0.0) -> None:
+    def _send_waiting(self) -> None:
         frames = bytearray()
         for job in self.jobs:
             if job.number:
                 continue
-            if self._is_used_up():
+            if self._is_used_up() or not job.is_prepared:
                 break
             job.number = self._next_number
-            job.setup_s = setup_s
+            if job.claimed_cold:
+                job.metrics.update(self._cold_start)
             self._next_number += 1
             order = Run(job.number, job.lease.job_id, job.lease.attempt, str(job.work_dir), job.files, None)
             frames += encode_run(order, job.orders.input_json)
@@ -530,3 +542,13 @@ class Slot:
         at_ms = time.time_ns() // 1_000_000
         job.log.add(stream, text, at_ms)
         self._observer.line(job, stream, text)
+
+
+def _cold_start(child: ChildProcess | None, hello: Hello) -> dict[str, float | None]:
+    """What a job that waited for its child waited for: all of it, the interpreter, the imports with the set-up."""
+    phases = hello.phases
+    return {
+        "setup_s": round(time.monotonic() - child.started, 4) if child else None,
+        "environment_s": phases.get("environment"),
+        "load_s": round(phases.get("import", 0.0) + phases.get("setup", 0.0), 4),
+    }
