@@ -6,10 +6,10 @@ import click
 import pytest
 import requests
 from click.testing import CliRunner
-from client.fake_platform import FILE_ID, JOB_ID, Answer, FakePlatform, client_of, event_stream, job, problem
 
 from jangada.cli.jobs import commands
 from jangada.client import Client
+from tests.unit.client.fake_platform import FILE_ID, JOB_ID, Answer, FakePlatform, client_of, event_stream, job, problem
 
 FILE = {"type": "object", "properties": {"file": {}, "url": {}, "data": {}}}
 ALGORITHM = {

@@ -2,11 +2,11 @@
 
 import pytest
 from click.testing import CliRunner
-from client.fake_platform import FILE_ID, Answer, FakePlatform, client_of, job, problem
 
 from jangada.cli import demo as demo_module
 from jangada.cli.demo import demo, find_documents
 from jangada.client import Client
+from tests.unit.client.fake_platform import FILE_ID, Answer, FakePlatform, client_of, job, problem
 
 OUTPUT = {
     "metadata": {

@@ -15,8 +15,7 @@ from jangada.client import (
     UnreachableError,
     job_request,
 )
-
-from .fake_platform import FILE_ID, JOB_ID, Answer, FakePlatform, client_of, job, problem
+from tests.unit.client.fake_platform import FILE_ID, JOB_ID, Answer, FakePlatform, client_of, job, problem
 
 
 def test_submit_sends_the_key_and_an_idempotency_key():

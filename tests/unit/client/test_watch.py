@@ -2,8 +2,7 @@ import pytest
 import requests
 
 from jangada.client import UnreachableError, WaitTimeoutError
-
-from .fake_platform import JOB_ID, Answer, FakePlatform, client_of, event_stream, job, problem
+from tests.unit.client.fake_platform import JOB_ID, Answer, FakePlatform, client_of, event_stream, job, problem
 
 
 def test_wait_follows_the_events_and_returns_the_final_job():
