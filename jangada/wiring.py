@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from jangada.algorithms.store import AlgorithmStore
     from jangada.algorithms.validation import InputValidator
     from jangada.artifacts import ArtifactStore
+    from jangada.artifacts.uploads import Uploads, UploadStore
     from jangada.jobs.feedback import FeedbackStore
     from jangada.jobs.idempotency import IdempotencyStore
     from jangada.jobs.queue import JobQueue
@@ -171,6 +172,18 @@ class Services:
 
         return _artifact_store(self, self._indexed(MongoArtifactRecords(self.database)))
 
+    @_once
+    def uploads(self) -> Uploads:
+        """Large uploads, in steps."""
+        from jangada.artifacts.uploads_mongo import MongoUploadStore
+
+        return self._make_uploads(self._indexed(MongoUploadStore(self.database)))
+
+    def _make_uploads(self, store: UploadStore) -> Uploads:
+        from jangada.artifacts.uploads import Uploads
+
+        return Uploads(self.artifacts, store, max_bytes=self.settings.max_file_bytes, clock=self.clock)
+
     # jobs
 
     @_once
@@ -268,6 +281,12 @@ class _MemoryServices(Services):
         from jangada.artifacts.store_memory import MemoryArtifactStore
 
         return MemoryArtifactStore(clock=self.clock, limits=_artifact_limits(self.settings))
+
+    @_once
+    def uploads(self) -> Uploads:
+        from jangada.artifacts.uploads import MemoryUploadStore
+
+        return self._make_uploads(MemoryUploadStore())
 
     @_once
     def queue(self) -> JobQueue:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import TypeVar
 
 from flask import Flask, Response, g, request
@@ -64,6 +65,8 @@ def _finish(response: Response) -> Response:
     if trace.call_id:
         headers["X-Call-Id"] = trace.call_id
     headers["X-Content-Type-Options"] = "nosniff"
+    if response.status_code == HTTPStatus.NO_CONTENT:
+        headers.pop("Content-Type", None)
     if g.get("caller") is not None:
         headers.add("Vary", "Authorization")
         headers.setdefault("Cache-Control", "private, no-cache")

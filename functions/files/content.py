@@ -1,0 +1,74 @@
+"""``GET /v1/files/{id}/content``: the bytes, whole or a range, never to be shown by a browser."""
+
+from __future__ import annotations
+
+import base64
+
+from flask import Flask, Response, request
+from werkzeug.wsgi import FileWrapper
+
+from jangada.artifacts import CHUNK_BYTES, Artifact
+from jangada.errors import NotFoundError
+from jangada.http.auth import caller
+from jangada.http.openapi import Answer, Parameter, documented
+from jangada.tenants import Scope
+from jangada.wiring import Services
+
+from .presentation import content_disposition
+
+
+def register(app: Flask, services: Services) -> None:
+    """Add the route."""
+
+    @app.get("/v1/files/<file_id>/content")
+    @documented(
+        "Get a file's bytes",
+        tag="files",
+        scopes=["files:read"],
+        parameters=[
+            Parameter("Range", "one range of bytes", where="header"),
+            Parameter("If-None-Match", "an ETag that the client has", where="header"),
+        ],
+        answers={
+            200: Answer(
+                "the bytes",
+                media_type="application/octet-stream",
+                headers=["ETag", "Content-Digest", "Repr-Digest", "Content-Disposition"],
+            ),
+            206: Answer("the range", media_type="application/octet-stream", headers=["Content-Range", "Repr-Digest"]),
+            304: Answer("the client has them"),
+        },
+        problems=[404, 416],
+    )
+    def get_content(file_id: str) -> Response:
+        artifact = services.artifacts.get(file_id, caller(Scope.FILES_READ).tenant_id)
+        if artifact is None:
+            raise NotFoundError(f"there is no file {file_id}")
+        return _respond_bytes(services, artifact)
+
+
+def _respond_bytes(services: Services, artifact: Artifact) -> Response:
+    if request.method == "HEAD":
+        response = Response()
+        response.content_length = artifact.size_bytes
+    else:
+        file = services.artifacts.open(artifact)
+        response = Response(FileWrapper(file, CHUNK_BYTES), direct_passthrough=True)  # type: ignore[arg-type]
+        response.call_on_close(file.close)
+        response.content_length = artifact.size_bytes
+    digest = f"sha-256=:{base64.b64encode(bytes.fromhex(artifact.sha256)).decode()}:"
+    response.content_type = artifact.media_type
+    response.set_etag(artifact.sha256)
+    headers = response.headers
+    headers["Content-Disposition"] = content_disposition(artifact.filename)
+    # What somebody uploaded must not become a page of this host.
+    headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    headers["Cache-Control"] = "private, no-cache"
+    headers["Repr-Digest"] = digest
+    # RFC 9110 §14.2 lets a server ignore Range; several ranges at once are not worth a multipart answer.
+    one_range = "," not in request.headers.get("Range", "")
+    response.make_conditional(request, accept_ranges=one_range, complete_length=artifact.size_bytes)
+    if response.status_code == 200:
+        # RFC 9530 §2: of what this very message carries; for a range that is not the file's.
+        headers["Content-Digest"] = digest
+    return response
