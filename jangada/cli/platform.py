@@ -90,7 +90,11 @@ def status(as_json: bool, home: Path | None) -> None:
         facts = {"state": state.state, "url": state.url, "home": state.home, "pid": state.pid, "parts": rows}
         click.echo(json.dumps(facts, indent=2))
         return
-    table = Table("part", "state", "pid", "uptime", "restarts", "memory", "port", title=f"{state.url}  ({state.state})")
+    table = Table(title=f"{state.url}  ({state.state})")
+    table.add_column("part", no_wrap=True)
+    table.add_column("state", overflow="fold")
+    for heading in ("pid", "uptime", "restarts", "memory", "port"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         memory = f"{row['memory_bytes'] / 2**20:.0f} MiB" if row["memory_bytes"] else ""
         uptime = _duration(row["uptime_s"]) if row["uptime_s"] is not None else ""

@@ -8,6 +8,7 @@ import time
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from jangada.local.home import Home
@@ -24,6 +25,7 @@ class Starting:
         self._begun = time.monotonic()
         self._console = Console(stderr=False, highlight=False, soft_wrap=True)
         self._seen: dict[str, str] = {}
+        self._told: set[str] = set()
         self._whole = ""
         self._progress: Progress | None = None
         self._had_key = home.connection_file.exists()
@@ -50,10 +52,14 @@ class Starting:
         sys.stdout.flush()
 
     def _tell(self, part: str, state: str, note: str, *, starting: bool) -> None:
-        restarted = state == "backoff"
-        if restarted or (starting and state in {"ready", "done"}):
-            after = f"{time.monotonic() - self._begun:.1f} s"
-            self._console.print(f"  {_MARKS[state]} {part:28} {f'{note}, starting it again' if restarted else after}")
+        after = f"{time.monotonic() - self._begun:.1f} s"
+        if state == "backoff":
+            self._console.print(f"  {_MARKS[state]} {part:28} {escape(note)}, starting it again")
+        elif state in {"ready", "done"} and (starting or part not in self._told):
+            self._told.add(part)
+            self._console.print(f"  {_MARKS[state]} {part:28} {after}")
+        elif state == "starting" and part.startswith("environment:"):
+            self._console.print(f"  … {part:28} building; `jangada logs {part} -f` shows it")
 
     def _tell_whole(self, state: PlatformState) -> None:
         if state.state == "ready":

@@ -8,10 +8,12 @@ import shutil
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from jangada.algorithms.manifest import load_manifest
 from jangada.errors import ConfigurationError
+from jangada.executor.environment import is_built
 from jangada.local.home import Home, write_private
 from jangada.local.part import PartPlan
 from jangada.local.probe import http_answers, port_answers, redis_answers
@@ -37,7 +39,11 @@ tcp-backlog 511
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """One embedded platform: where its code lies, where its data lies, where it listens."""
+    """
+    One embedded platform: where its code lies, where its data lies, where it listens.
+
+    Every one of *algorithms* gets an executor; those *wanted* by name come first.
+    """
 
     root: Path
     home: Home
@@ -47,6 +53,7 @@ class Platform:
     port: int
     listen_fd: int
     algorithms: tuple[str, ...]
+    wanted: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -88,7 +95,7 @@ class Platform:
                 port=self.port,
                 pass_fds=(self.listen_fd,),
             ),
-            *(self._executor(name, environ) for name in self.algorithms),
+            *(plan for name in self.algorithms for plan in self._executor(name, environ)),
         ]
 
     def _redis(self, port: int, password: str, environ: Mapping[str, str]) -> PartPlan:
@@ -125,14 +132,20 @@ class Platform:
             port=port,
         )
 
-    def _executor(self, name: str, environ: Mapping[str, str]) -> PartPlan:
-        return self._part(
-            f"executor:{name}",
-            [sys.executable, "-m", "jangada.executor", name],
-            environ,
-            after=("redis", "mongo"),
-            needed=False,
-        )
+    def _executor(self, name: str, environ: Mapping[str, str]) -> list[PartPlan]:
+        """The executor of one algorithm, preceded by the building of its environment where that is missing."""
+        argv = [sys.executable, "-m", "jangada.executor", name]
+        executor = self._part(f"executor:{name}", argv, environ, after=("redis", "mongo"), needed=False)
+        manifest = load_manifest(algorithms_dir(self.settings, self.root) / name)
+        if is_built(manifest, self.settings.test_envs or self.home.path / "envs"):
+            return [executor]
+        building = f"environment:{name}"
+        # What was asked for is built at once; the rest must not slow down the start.
+        after = () if name in self.wanted else ("gateway",)
+        return [
+            self._part(building, [*argv, "--env-only"], environ, after=after, needed=False, once=True),
+            replace(executor, after=(*executor.after, building)),
+        ]
 
     def _part(self, name: str, argv: Sequence[str], environ: Mapping[str, str], **facts: object) -> PartPlan:
         return PartPlan(name, argv, environ, self.root, self.home.log_file(name), **facts)  # type: ignore[arg-type]

@@ -51,7 +51,7 @@ def run_platform(
         end_leftovers(home)
         with contextlib.closing(listen(host, settings.port)) as listening:
             port = listening.getsockname()[1]
-            platform = Platform(root, home, settings, environ, host, port, listening.fileno(), names)
+            platform = Platform(root, home, settings, environ, host, port, listening.fileno(), names, tuple(algorithms))
             # The socket stays open here while the gateway is restarted, so its callers wait instead of failing;
             # when the platform stops it must close, or they would wait for nobody.
             Supervisor(platform.plans(), home, platform.url, observer).run(before_stop=listening.close)
