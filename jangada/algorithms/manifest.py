@@ -56,13 +56,22 @@ class AlgorithmManifest:
 
     @property
     def import_folders(self) -> tuple[Path, ...]:
-        """Folders whose modules the child can import: its own first, then the shared ones."""
-        return (self.folder, *(self.folder.parent / name for name in self.shared))
+        """
+        Folders whose modules the child can import: its own first, then the shared ones.
+
+        A shared folder that is a package is imported by its name, so the folder above it counts.
+        """
+        shared = (folder.parent if (folder / "__init__.py").is_file() else folder for folder in self._shared_folders)
+        return tuple(dict.fromkeys((self.folder, *shared)))
+
+    @property
+    def _shared_folders(self) -> tuple[Path, ...]:
+        return tuple(self.folder.parent / name for name in self.shared)
 
     @property
     def requirements(self) -> tuple[Path, ...]:
         """The requirements files that exist: its own and those of the shared folders."""
-        files = (folder / "requirements.txt" for folder in self.import_folders)
+        files = (folder / "requirements.txt" for folder in (self.folder, *self._shared_folders))
         return tuple(file for file in files if file.is_file())
 
 
