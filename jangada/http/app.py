@@ -38,7 +38,9 @@ def make_app(
     app.json = OrjsonProvider(app)
     app.extensions[EXTENSION] = services
     app.config["MAX_CONTENT_LENGTH"] = max_body_bytes or services.settings.max_body_bytes
-    app.config["MAX_FORM_MEMORY_SIZE"] = 64 * 1024
+    # Werkzeug counts file bytes that it holds back against this too: a chunk is 64 KiB, and a line break
+    # near a chunk's end holds back the rest. At 64 KiB some ordinary files were refused.
+    app.config["MAX_FORM_MEMORY_SIZE"] = 256 * 1024
     app.config["PROPAGATE_EXCEPTIONS"] = False
     app.url_map.strict_slashes = False
     app.before_request(_begin)
