@@ -103,7 +103,11 @@ def whoami(as_json: bool) -> None:
     if as_json:
         print_json([body])
     else:
-        out().print(pairs_table([("platform", escape(url)), *((name, _text(value)) for name, value in body.items())]))
+        out().print(
+            pairs_table(
+                [("platform", escape(url)), *((name, _text(value)) for name, value in body.items() if name != "object")]
+            )
+        )
 
 
 def _show(algorithm: Algorithm) -> None:
@@ -132,4 +136,6 @@ def _described(file: File) -> list[tuple[str, str]]:
 def _text(value: Any) -> str:
     if isinstance(value, list):
         return escape(", ".join(map(str, value)))
+    if isinstance(value, dict):
+        return escape(f"{value.get('id', '')}  {value.get('name', '')}".strip() or "-")
     return escape("-" if value is None else str(value))

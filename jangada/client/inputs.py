@@ -55,8 +55,7 @@ def file_field(schema: Mapping[str, Any]) -> FileField | None:
 
 
 def _is_file(schema: Mapping[str, Any]) -> bool:
-    properties = schema.get("properties")
-    return isinstance(properties, Mapping) and {"file", "url", "data"} <= set(properties)
+    return schema.get("x-jangada-file") is True
 
 
 def _options(root: Mapping[str, Any], schema: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:

@@ -11,7 +11,7 @@ from jangada.cli.jobs import commands
 from jangada.client import Client
 from tests.unit.client.fake_platform import FILE_ID, JOB_ID, Answer, FakePlatform, client_of, event_stream, job, problem
 
-FILE = {"type": "object", "properties": {"file": {}, "url": {}, "data": {}}}
+FILE = {"title": "File", "oneOf": [{"type": "object"}], "x-jangada-file": True}
 ALGORITHM = {
     "name": "doc-ocr",
     "version": "1.0.0",

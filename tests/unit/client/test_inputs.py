@@ -2,7 +2,7 @@ import pytest
 
 from jangada.client.inputs import FileField, file_field, with_value
 
-FILE = {"type": "object", "properties": {"file": {}, "url": {}, "data": {}}}
+FILE = {"title": "File", "oneOf": [{"type": "object"}], "x-jangada-file": True}
 
 
 def schema(properties, required=()):
