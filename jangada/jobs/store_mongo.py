@@ -21,6 +21,7 @@ from jangada.jobs.document import (
     outcome_changes,
     to_document,
 )
+from jangada.jobs.group_commit import GroupCommit
 from jangada.jobs.job import EPOCH_SHIFT, FINAL_FENCE, Job, JobStatus
 from jangada.jobs.store import FenceRaise, JobFilter, LogLine, OpenJob, Outcome
 from jangada.mongo_client import translated
@@ -35,6 +36,7 @@ class MongoJobStore:
     def __init__(self, database: Database[Document], *, clock: Clock = utc_now) -> None:
         self._clock = clock
         self._jobs = database["jobs"]
+        self._group = GroupCommit(self._jobs)
         self._logs = database["job_logs"]
         self._tombstones = database["job_tombstones"]
 
@@ -52,7 +54,8 @@ class MongoJobStore:
             return inserted
         with translated():
             try:
-                self._jobs.insert_many([to_document(job) for job in jobs], ordered=False)
+                with self._group.writing(len(jobs)) as collection:
+                    collection.insert_many([to_document(job) for job in jobs], ordered=False)
             except BulkWriteError as error:
                 for failure in _only_duplicates(error):
                     inserted[failure["index"]] = False
@@ -83,7 +86,8 @@ class MongoJobStore:
             return []
         writes = [UpdateOne({"_id": job_id, "fence": {"$lte": fence}}, change) for job_id, fence, change in changes]
         with translated():
-            matched = self._jobs.bulk_write(writes, ordered=False).matched_count
+            with self._group.writing(len(writes)) as collection:
+                matched = collection.bulk_write(writes, ordered=False).matched_count
             if matched == len(changes):
                 return [True] * matched
             # The answer of a bulk says how many matched, not which: ask, which is rare.
