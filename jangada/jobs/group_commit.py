@@ -10,7 +10,6 @@ there the group is written as it is.
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,8 +35,8 @@ class GroupCommit:
         self._unsynced = collection.with_options(write_concern=WriteConcern(w=1, j=False))
         database: Database[Document] = collection.database
         self._marks = database["commit_marks"]
-        self._mark_id = f"{os.uname().nodename} {os.getpid()} {id(self):x}"
-        self._numbers = itertools.count(1)
+        # A few documents for all processes: enough that they seldom meet, and nothing to clean up.
+        self._mark_id = f"mark-{os.getpid() % 16}"
 
     @contextmanager
     def writing(self, size: int) -> Iterator[Collection[Document]]:
