@@ -67,7 +67,11 @@ def read_page(source: SourcePage, engine: Engine, *, lang: list[str], dpi: int |
 def _read_upright(number: int, page: Prepared, engine: Engine, lang: list[str]) -> PageReading:
     upright = engine.upright(page)
     best = _read(upright, engine, lang)
-    if best.lines and _reads_poorly(best):
+    if _stands(best):
+        # Tesseract reads lines that run up the page, but their boxes and their order are then of no use.
+        sides = [(_read(turned, engine, lang), turned) for turned in (upright.turned(90), upright.turned(270))]
+        best, upright = max(sides, key=lambda side: _worth(side[0]))
+    elif best.lines and _reads_poorly(best):
         # The engine was wrong or unsure about what is up: let the readings themselves decide.
         for degrees in (180, 90, 270):
             turned = upright.turned(degrees)
@@ -88,6 +92,12 @@ def _read(page: Prepared, engine: Engine, lang: list[str]) -> Reading:
 
 def _reads_poorly(reading: Reading) -> bool:
     return bool(reading.lines) and reading.confidence < _POOR_CONFIDENCE
+
+
+def _stands(reading: Reading) -> bool:
+    """True when most of the text runs up or down the page."""
+    long = [line for line in reading.lines if len(line.text) >= 4]
+    return sum(len(line.text) for line in long if line.height > 1.5 * (line.right - line.left)) > 0.5 * sum(len(line.text) for line in long)
 
 
 def _worth(reading: Reading) -> float:

@@ -583,7 +583,8 @@ def make(out: Path, part: str, count: int = 16, seed: int = 11) -> list[dict[str
         record = {"file": name, "sha256": hashlib.sha256(buffer.getvalue()).hexdigest(), "dpi": dpi, "how": how, "turn": turn,
                   "doc_type": kind, "lang": "pt", "produced_at": facts.place, **facts.t, "text": "\n".join(page.lines)}
         record.update(said)
-        if record["lang"] == "en":
+        # Only what the page shows can be found.
+        if record["produced_at"].casefold() not in record["text"].casefold():
             del record["produced_at"]
         truth.append(record)
     (out / "truth.json").write_text(json.dumps({"seed": seed, "part": part, "documents": truth}, ensure_ascii=False, indent=1), encoding="utf-8")

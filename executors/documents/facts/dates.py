@@ -30,13 +30,13 @@ _PATTERNS: list[tuple[re.Pattern[str], str]] = [
     (re.compile(r"(?<![\w./\-,])(?P<day>[0-3]\d)(?P<sep>[/.\-])(?P<month>[01]\d)(?P=sep)(?P<year>\d\d)"
                 r"(?![\w/]|[.\-,]\d)"), "two-digit"),
     (re.compile(rf"(?<![\w./])(?P<day>[0-3]?[\doli])\s?(?:[oa.]{{1,2}}\s?)?(?:\([a-z\s]{{2,16}}\)\s*)?(?:dias?\s+)?"
-                rf"(?:do\s+mes\s+)?(?:de|of|do)\s+{_LONG},?\s+(?:(?:do\s+ano\s+)?de|do|,)?\s*{_YEAR}(?!\d)"), "named"),
-    (re.compile(rf"(?<![\w./])(?P<day>[0-3]?\d)(?:st|nd|rd|th)?\s*(?:day\s+of\s+|of\s+)?{_ANY}\b[.,]?\s+{_YEAR}(?!\d)"), "named"),
+                rf"(?:do\s+mes\s+)?(?:de|of|do)\s*{_LONG},?\s*(?:(?:do\s+ano\s+)?de|do|,)?\s*{_YEAR}(?!\d)"), "named"),
+    (re.compile(rf"(?<![\w./])(?P<day>[0-3]?\d)(?:st|nd|rd|th)?\s*(?:day\s+of\s+|of\s+)?{_ANY}[.,]?\s*{_YEAR}(?!\d)"), "named"),
     (re.compile(rf"(?<![\w./])(?P<day>[0-3]?\d)\s?[/.\-]\s?{_ANY}\s?[/.\-]\s?(?P<year>(?:19|20)?\d\d)(?!\d)"), "named"),
-    (re.compile(rf"(?<!\w){_ANY}\b\.?\s+(?P<day>[0-3]?\d)(?:st|nd|rd|th)?\s*[,.]?\s+{_YEAR}(?!\d)"), "named"),
-    (re.compile(rf"(?<!\w)(?P<day>{NUMBER_WORDS})\s+(?:\([\d]{{1,2}}o?\)\s*)?(?:dias?\s+)?(?:do\s+mes\s+)?de\s+{_LONG},?\s+"
+    (re.compile(rf"(?<!\w){_ANY}\.?\s*(?P<day>[0-3]?\d)(?:st|nd|rd|th)?(?:\s*[,.]\s*|\s+){_YEAR}(?!\d)"), "named"),
+    (re.compile(rf"(?<!\w)(?P<day>{NUMBER_WORDS})\s+(?:\([\d]{{1,2}}o?\)\s*)?(?:dias?\s+)?(?:do\s+mes\s+)?de\s*{_LONG},?\s*"
                 rf"(?:do\s+ano\s+)?de\s+(?P<year>{NUMBER_WORDS}|(?:19|20)\d\d)(?!\w)"), "words"),
-    (re.compile(rf"(?<![\w./])(?P<day>[0-3]?\d)\s*(?:\([a-z\s]{{2,16}}\)\s*)?(?:dias?\s+)?(?:do\s+mes\s+)?de\s+{_LONG},?\s+"
+    (re.compile(rf"(?<![\w./])(?P<day>[0-3]?\d)\s*(?:\([a-z\s]{{2,16}}\)\s*)?(?:dias?\s+)?(?:do\s+mes\s+)?de\s*{_LONG},?\s*"
                 rf"(?:do\s+ano\s+)?de\s+(?P<year>{NUMBER_WORDS})(?!\w)"), "words"),
 ]
 _LABEL = re.compile(r"data|date|dia|emiss|emitid|venc|nasc|valid|\bem\b|due|issued|\bde\b\s*$")

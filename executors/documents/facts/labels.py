@@ -53,6 +53,9 @@ def _candidates(reading: Reading, index: int, line: Line, rest: str) -> Iterator
     tail = _AFTER.sub("", tail, count=1).strip()
     if tail:
         yield index, tail
+        # A whole phrase after the word: it was part of a sentence, and what is below is not its value.
+        if len(tail) > 25:
+            return
     right = cell_to_the_right(reading, index)
     under = cells_below(reading, index)
     # In a row of labels the values are below; else the neighbour comes first.

@@ -38,6 +38,8 @@ _NOT_IN_NAMES = frozenset(
     escolar aluno aluna curso turma prestador tomador emitente destinatario cliente fornecedor
     vossa senhoria excelencia sua clausula primeira segunda terceira quarta objeto lei artigo processo
     pagamento vencimento emissao situacao ativa numero serie folha pagina via titulo matricula cargo
+    locacao imovel residencial comercial instrumento particular locatario locador moradores assembleia geral ordinaria
+    extraordinaria banco agencia recursos humanos compras almoxarifado gerencia comissao plenario
     funcao lotacao competencia periodo referencia descricao quantidade unitario observacoes atenciosamente
     respeitosamente sincerely yours dear payment terms description quantity price order purchase receipt
     certificate registered office manager director president secretary treasurer officer clerk
@@ -51,7 +53,7 @@ _LABELS = (
     r"|interessad[oa](?:\(a\))?|requerente|outorgantes?|outorgad[oa]s?|destinatari[oa]|(?:bill|sold|ship|invoice)(?:ed)? to|customer"
     r"|attention|attn|(?:full )?name|employee|pagador(?:\(a\))?|sacado|beneficiari[oa]|cliente|paciente|alun[oa](?:\(a\))?"
     r"|estudante|contratante|contratad[oa]|locador(?:a|\(a\))?|locatari[oa](?:\(a\))?|declarante|signatari[oa]|tomador(?:a)?(?: de servicos?)?(?:\s*[-–/]\s*nome)?"
-    r"|a sua senhoria(?: [oa](?: senhora?| sr\.?a?)?)?|ao? (?:ilm[oa]\.? )?(?:senhora?|sr\.?a?)(?:\(a\))?|para|de|to|from|ilm[oa]\.?(?:\(a\))?\.? sr\.?a?(?:\(a\))?\.?"
+    r"|a sua senhoria(?: [oa](?: senhora?| sr\.?a?)?)?|ao? (?:ilm[oa]\.? )?(?:senhora?|sr\.?a?)(?:\(a\))?|(?:para|de|to|from)(?=\s*:)|ilm[oa]\.?(?:\(a\))?\.? sr\.?a?(?:\(a\))?\.?"
     r"|dear(?: mr\.?| mrs\.?| ms\.?)?|prezad[oa](?:\(a\))?(?: senhora?| sr\.?a?\.?)?|(?:received|recebido) (?:from|de)|servidor(?:a|\(a\))?|empregad[oa]|funcionari[oa](?:\(a\))?"
     r"|colaborador(?:a|\(a\))?|titular|proprietari[oa]|comprador(?:a|\(a\))?|vendedor(?:a|\(a\))?|cedente|responsavel(?: (?:legal|tecnico|pela? [a-z]+))?"
     r"|contribuinte|medic[oa]|perit[oa]|presidente|secretari[oa]|conjuge|prepared by|approved by|issued to|issued by|emitido por|assinado por|elaborado por"
@@ -70,13 +72,18 @@ _AFTER = re.compile(
 )
 _ROLE = re.compile(
     r"secretari|diretor|prefeit|presidente|gerente|coordenador|auditor|contratante|contratad|locador|locatari|cpf|crm|crea|oab|"
-    r"declarante|testemunha|tabeli|escriv|oficial|chefe|assessor|responsavel|requerente|outorgante|medic|perit|engenheir|"
+    r"declarante|testemunha|tabeli|escriv|escrevent|oficial|chefe|assessor|responsavel|requerente|outorgante|medic|perit|engenheir|"
     r"contador|tesoureir|procurador|sindic|professor|juiz|manager|director|president|officer|secretary|treasurer|representative|"
     r"matricula|assinatura|signature|authorized|analista|fiscal|superintendente|emitente|recebedor|cargo|titular|administrador|accountant|"
     r"pregoeir|vice|reitor|comandante|delegad|supervisor|encarregad|relator|agente|tecnic"
 )
 
 
+_TOWN = re.compile(
+    rf"(?P<town>{_TOKEN}(?:\s+(?:{_PARTICLE}\s+)?{_TOKEN}){{0,4}})\s*(?:[-–/,(]\s*(?:AC|AL|AP|AM|BA|CE|DF|ES|GO|MA|MT|MS|MG|PA|PB|PR|PE|PI|RJ|RN|RS|RO|RR|SC|SP|SE|TO)\b"
+    rf"|,\s*(?:em\s+|aos\s+)?\d{{1,2}}º?\s*(?:\(|de\s|[./-]\s?\d))"
+)
+"""A name in front of a state or a date is a town."""
 _LEADING = frozenset(
     """recebi recebemos declaro declaramos declara certifico certificamos certifica atesto atestamos eu que nos
     designar nomear exonerar conceder autorizar received this by between and presidiu pelo pela""".split()
@@ -91,10 +98,14 @@ def find_people(reading: Reading) -> list[Found]:
         if name is None:
             return
         key = letters_of(name)
+        if key in towns:
+            return
         start = reading.offsets[line]
         value = titled(name)
         if key not in found or found[key].confidence < confidence:
             found[key] = Found(value, confidence, line, start, start + len(reading.lines[line].text), name)
+
+    towns = {letters_of(match["town"]) for match in _TOWN.finditer(reading.text)}
 
     for item in labelled_values(reading, _LABELS, leading_name):
         keep(item.value, item.line, 0.85)
@@ -159,7 +170,7 @@ def signature_lines(reading: Reading) -> list[int]:
     for index in names:
         line = reading.lines[index]
         under = _next_below(reading, line)
-        if under is not None and _ROLE.search(fold(under.text)) and len(under.text) < 70:
+        if under is not None and len(under.text) < 70 and (_ROLE.search(fold(under.text)) or _is_apart(reading, line, under)):
             signatures.append(index)
         elif under is None and reading.lines and line.middle > 0.45 * max(item.bottom for item in reading.lines):
             # The last line of its column, alone: a signature when something stands well above it.
@@ -167,6 +178,13 @@ def signature_lines(reading: Reading) -> list[int]:
             if above and line.top - max(item.bottom for item in above) > 1.2 * line.height:
                 signatures.append(index)
     return signatures
+
+
+def _is_apart(reading: Reading, line: Line, under: Line) -> bool:
+    """True for a centred name with room for a signature above it and a short line under it."""
+    above = [item.bottom for item in reading.lines if item.bottom <= line.top + 0.3 * line.height]
+    room = line.top - max(above) if above else 0.0
+    return room > 1.8 * line.height and abs(line.centre - under.centre) < line.height and len(under.text) < 45 and ":" not in under.text
 
 
 def _next_below(reading: Reading, line: Line) -> Line | None:

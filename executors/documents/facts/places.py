@@ -16,13 +16,15 @@ _PLACE = re.compile(
     rf"(?P<place>{_PLACE_WORD}(?:\s+(?:d[aeo]s?\s+|D[AEO]S?\s+)?{_PLACE_WORD}){{0,5}})\s*(?:[-–/,(]\s*(?P<uf>{_UF})\)?)?\s*[,.:;\-–]?\s*(?:[Ee]m|[Aa]os?|EM|AOS)?\s*$"
 )
 _ISSUE = re.compile(
-    r"emiss|emitid|expedic|expedid|lavrad|data d[oae] (?:documento|nota|recibo|contrato|pedido|fatura|proposta|laudo|exame|reuniao|assinatura|cadastro|declaracao)"
+    r"emiss|emitid|expedic|expedid|data d[oae] (?:documento|nota|recibo|contrato|pedido|fatura|proposta|laudo|exame|reuniao|assinatura|cadastro|declaracao)"
     r"|(?:invoice|issue|order|receipt) date|date of issue|issued|dated|^date\b|^data\b|\bdata ?:|\bdate ?:|assinad[oa] em|signed|dou fe|preenchid"
 )
 _NOT_MADE = re.compile(
     r"nasc|valid|venc|due\b|protocol|vigor|vigenc|\bate\b|until|admiss|inicio|termino|fim\b|expir|entrega|deliver|born|birth|prazo|competencia|periodo|"
     r"\blei\b|decreto|portaria n|conforme|datad[oa] de|referente|a partir|desde|pagamento|payment|sessao|registro"
 )
+_IN_PLACE = re.compile(r"\b(?:em|n?a cidade de|comarca de|n?o municipio de|in|at)\s+$")
+_NO_PLACE = frozenset("em aos ao date dia until on by due desde ate de from data periodo".split())
 _SEAT = re.compile(r"(?:prefeitura(?: municipal)?|camara municipal|municipio|prefeitura da cidade|governo municipal) d[eoa] (?P<place>.{3,40}?)(?:\s*[-–/,]\s*(?P<uf>[a-z]{2}))?$")
 
 
@@ -65,13 +67,8 @@ def _score(reading: Reading, date: Found) -> tuple[float, str | None]:
     folded = fold(before)
     # A sentence may begin on the line above; only there the words just before it count as well.
     context = fold(reading.text[max(0, date.start - 60) : date.start])
-    place = None
-    found = _PLACE.search(before)
-    if found and not _ISSUE.search(fold(found["place"])) and len(before) < 60 and found.start() <= 12:
-        place = found["place"] + (f" - {found['uf']}" if found["uf"] else "")
-        if fold(found["place"]) in ("em", "aos", "ao", "date", "dia", "until", "on", "by", "due"):
-            place = None
-    if place is not None and not _NOT_MADE.search(folded):
+    place = _place_before(reading, date)
+    if place is not None:
         return 4.0, place
     heads = f"{folded} {row_before(reading, date.line)[-40:]}" if folded.strip(" :.-") == "" else folded
     if folded.strip(" :.-") == "":
@@ -87,6 +84,28 @@ def _score(reading: Reading, date: Found) -> tuple[float, str | None]:
     spelled = bool(re.search(r"[a-z]{4}", fold(date.text)))
     low = reading.lines[date.line].middle > 0.5 * reading.height
     return 1.0 + 0.8 * spelled + 0.4 * low, None
+
+
+def _place_before(reading: Reading, date: Found) -> str | None:
+    """The place of "Place - UF, date": at the start of a line or a sentence, or after "em"."""
+    line_start = reading.offsets[date.line]
+    here = re.sub(r"\s+", " ", reading.text[line_start : date.start])
+    found = _PLACE.search(here)
+    if found is None or len(here) > 100 or _NOT_MADE.search(fold(here[found.start() :])):
+        return None
+    lead = fold(here[: found.start()])
+    if found.start() == 0 and date.line:
+        # "… assinam em Campo das / Carnaúbas, aos 7 …": the place began on the line above.
+        whole = re.sub(r"\s+", " ", reading.text[max(0, line_start - 60) : date.start])
+        longer = _PLACE.search(whole)
+        if longer and _IN_PLACE.search(fold(whole[: longer.start()])):
+            found, lead = longer, "em "
+    name = fold(found["place"])
+    if _ISSUE.search(name) or name in _NO_PLACE or not (len(lead) <= 12 or _IN_PLACE.search(lead) or re.search(r"[.;:]\s*$", lead)):
+        return None
+    if _NOT_MADE.search(lead[-30:]) and not _IN_PLACE.search(lead):
+        return None
+    return found["place"] + (f" - {found['uf']}" if found["uf"] else "")
 
 
 def seat(reading: Reading, author: str | None) -> tuple[str | None, int | None]:

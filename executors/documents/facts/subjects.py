@@ -24,6 +24,9 @@ _PHRASES = (
     r"services rendered:?\s*(?P<subject>[^.;,]{4,100})",
     r"(?:in payment (?:for|of)|as payment for|payment for|for the provision of|shall provide|regarding)\s+(?P<subject>[^.;,]{4,100})",
 )
+_HEAD = re.compile(r"\b(?:qty|quantity|unit price|qtd|quant|valor unit|valor total|aliquota)\b")
+_TITLE_FIRST = ("certidao", "declaracao", "atestado", "ficha_cadastral", "laudo", "alvara", "certificado", "comprovante")
+"""Kinds whose title says what is certified; their sentences speak of other things as well."""
 _LEAD = re.compile(r"^(?:a |o |as |os )?(?:prestacao d[eo]s? )?servicos? d[eoa]s? |^(?:a |o |as |os )|^the ", re.IGNORECASE)
 
 
@@ -43,6 +46,9 @@ def find_subject(reading: Reading, slug: str | None, title: str) -> Subject | No
             if labels == _LINE and item.label in ("re", "ref", "for") and item.line != item.label_line:
                 continue
             return Subject([_short(item.value)], confidence, item.line)
+    rest = _after_kind(title, slug)
+    if rest and slug in _TITLE_FIRST:
+        return Subject([rest, *BY_SLUG[slug].words], 0.75, None)
     text = re.sub(r"\s", " ", reading.text)
     folded = fold(text)
     for pattern in _PHRASES:
@@ -51,16 +57,15 @@ def find_subject(reading: Reading, slug: str | None, title: str) -> Subject | No
             words = _short(text[match.start("subject") : match.end("subject")])
             if len(words) > 3:
                 return Subject([words], 0.78, reading.line_at(match.start("subject")))
-    rest = _after_kind(title, slug)
-    if rest:
-        return Subject([rest], 0.65, None)
+    if rest and slug:
+        return Subject([rest, *BY_SLUG[slug].words], 0.65, None)
     return Subject(list(BY_SLUG[slug].words), 0.5, None) if slug else None
 
 
 def _phrase(text: str) -> str | None:
     text = text.strip(" :.-–—|")
     letters = sum(character.isalpha() for character in text)
-    return text if letters >= 5 and letters > 0.5 * len(text) and len(text) < 200 else None
+    return text if letters >= 5 and letters > 0.5 * len(text) and len(text) < 200 and not _HEAD.search(fold(text)) else None
 
 
 def _short(text: str) -> str:

@@ -99,7 +99,8 @@ def _with_continuation(reading: Reading, index: int) -> str:
 
 
 def _continues(line: Line, other: Line, reading: Reading) -> bool:
-    alike = 0.8 < other.height / line.height < 1.25
+    # Accents and cedillas alone change a line's height by a third.
+    alike = 0.68 < other.height / line.height < 1.45
     capitals = line.text.upper() == line.text
     same_case = capitals == (other.text.upper() == other.text)
     centred = abs(other.centre - line.centre) < 0.03 * reading.width
@@ -110,6 +111,7 @@ def _continues(line: Line, other: Line, reading: Reading) -> bool:
     if any(kind.heading.match(text) for kind in KINDS) and not re.search(r"\b(?:d[eao]s?|e|of|and|para|-)\s*$", fold(line.text)):
         return False
     runs_on = bool(re.search(r"(?:\b(?:d[eao]s?|e|em|com|para|of|and|for|the|n[ao]s?|entre|por)|[-–,])\s*$", fold(line.text)))
+    runs_on = runs_on or bool(re.match(r"(?:d[eao]s?|e|ao?s?|para|of|and|for)\s", text))
     number = bool(re.match(r"(?:no?[.\s]*\d|\d+/\d{4})", text)) and len(text) < 30
     wide = line.right - line.left > 0.5 * reading.width
     return alike and same_case and (centred or aligned and wide) and (runs_on or number or capitals and wide and len(text) > 6)

@@ -48,7 +48,10 @@ class Score:
         subject = " ".join(said["assunto"]["value"])
         if truth.get("subject"):
             self.due["subject"] += 1
-            hit = any(plain(word) in plain(subject) or plain(subject) and plain(subject) in plain(word) for word in truth["subject"])
+            hit = any(
+                plain(word) in plain(said_word) or plain(said_word) in plain(word)
+                for word in truth["subject"] for said_word in said["assunto"]["value"]
+            )
             self.right["subject"] += hit
             if not hit:
                 self.misses.append(f"{name}: subject: wanted {truth['subject']}, got {subject!r}")
