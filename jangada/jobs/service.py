@@ -151,15 +151,12 @@ class JobService:
         """
         Newest first, live overlay on the unfinished ones.
 
-        `starting` and `running` exist in the overlay alone: asked for one of
-        them, the tenant's unfinished jobs are looked through.
+        `queued`, `starting` and `running` are told apart by the overlay alone: asked
+        for one of them, the tenant's unfinished jobs are looked through.
         """
-        if where.status in (JobStatus.STARTING, JobStatus.RUNNING):
+        if where.status in (JobStatus.QUEUED, JobStatus.STARTING, JobStatus.RUNNING):
             return self._page_of_live(where, limit)
-        jobs = self._overlaid(self._store.page(where, limit))
-        if where.status is JobStatus.QUEUED:
-            return [job for job in jobs if job.status is JobStatus.QUEUED]
-        return jobs
+        return self._overlaid(self._store.page(where, limit))
 
     def _page_of_live(self, where: JobFilter, limit: int) -> list[Job]:
         found: list[Job] = []
@@ -317,5 +314,6 @@ def _refusal(job: Job, admission: Admission, limits: QueueLimits) -> JangadaErro
             f"tenant {job.tenant_id} holds as many unfinished jobs in queue {job.queue} as it may "
             f"(at most {limits.tenant_jobs} jobs, {limits.tenant_bytes} bytes)",
             retry_after_s=5.0,
+            extra={"limit": {"name": "unfinished_jobs", "value": limits.tenant_jobs}} if limits.tenant_jobs else None,
         )
     return QueueFullError(f"queue {job.queue} is full (at most {limits.queue_jobs} jobs)", retry_after_s=5.0)
