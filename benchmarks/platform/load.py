@@ -92,7 +92,7 @@ def main() -> None:
             status, answer = connection.call(data)
             mine.append((time.perf_counter() - started) * 1000)
             seen[status] = seen.get(status, 0) + 1
-            if status >= 400:
+            if status >= 400 and seen[status] == 1:
                 sys.stderr.write(answer[:300].decode(errors="replace") + "\n")
         connection.close()
         with lock:

@@ -51,4 +51,4 @@ class GroupCommit:
             yield self._unsynced
         finally:
             # Also after an error: a bulk that was refused in part has written its other part.
-            self._marks.update_one({"_id": self._mark_id}, {"$set": {"number": next(self._numbers)}}, upsert=True)
+            self._marks.update_one({"_id": self._mark_id}, {"$inc": {"number": 1}}, upsert=True)
