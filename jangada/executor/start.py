@@ -167,7 +167,12 @@ class Executor:
         from jangada.jobs.sweep import Sweeper
 
         self._journal.info("executor.started", version=self._manifest.version, pid=os.getpid())
-        sweeper = Sweeper(self._connections.queue, self._connections.store, [self._queue_name])
+        sweeper = Sweeper(
+            self._connections.queue,
+            self._connections.store,
+            [self._queue_name],
+            retention_s=self._settings.retention_s,
+        )
         sweeper.start()
         try:
             self._loop.run()

@@ -1,0 +1,161 @@
+"""The executor as the process it is, over real servers: killed, stopped, paused, cut off."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jangada.jobs.job import JobStatus
+from tests.integration.executor.stage import ROOT, TOYS, Stage, stage
+from tests.servers import until
+
+LEASE_S = 2.0
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[Stage]:
+    with stage(JANGADA_LEASE_S=str(LEASE_S)) as running:
+        yield running
+
+
+def child_of(pid: int) -> int:
+    """The one child of an executor."""
+
+    def find() -> int | None:
+        for task in Path(f"/proc/{pid}/task").glob("*/children"):
+            for child in task.read_text().split():
+                if b"jangada.executor.child" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    return int(child)
+        return None
+
+    found = until(find)
+    assert isinstance(found, int)
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_started_executor_registers_its_algorithm_and_runs_jobs(made: Stage) -> None:
+    (job_id,) = made.submit("echo", [{"value": 7}])
+    with made.executor("echo"):
+        job = made.wait_for(job_id, JobStatus.SUCCEEDED)
+        record = until(lambda: made.connections.algorithms.get("echo"))
+    assert job.output == {"value": 7, "attempt": 1}
+    assert record.input_schema["properties"]["shell"]["type"] == "boolean"  # type: ignore[attr-defined]
+
+
+def test_when_an_executor_is_killed_its_child_dies_and_another_finishes_the_job(made: Stage, tmp_path: Path) -> None:
+    note = tmp_path / "runs"
+    with made.executor("sleeps") as first:
+        (job_id,) = made.submit("sleeps", [{"seconds": 1.5, "note": str(note)}])
+        made.wait_for(job_id, JobStatus.RUNNING)
+        until(note.exists)
+        child = child_of(first.pid)
+        with made.executor("sleeps"):
+            first.kill()
+            killed = time.monotonic()
+            until(lambda: not is_alive(child), 2)
+            until(lambda: len(note.read_text().splitlines()) == 2, LEASE_S + 3)
+            noticed = time.monotonic() - killed
+            job = made.wait_for(job_id, JobStatus.SUCCEEDED)
+    assert job.output == {"slept": 1.5, "attempt": 2}
+    assert noticed <= LEASE_S + 1.5
+
+
+def test_a_stopped_executor_hands_its_job_back_within_a_second_and_it_costs_no_attempt(made: Stage) -> None:
+    with made.executor("sleeps") as first:
+        (job_id,) = made.submit("sleeps", [{"seconds": 2}], max_attempts=1)
+        made.wait_for(job_id, JobStatus.RUNNING)
+        first.terminate()
+        asked = time.monotonic()
+        made.wait_for(job_id, JobStatus.QUEUED, 3)
+        assert time.monotonic() - asked <= 1.0
+        assert first.wait(timeout=5) == 0
+    with made.executor("sleeps"):
+        job = made.wait_for(job_id, JobStatus.SUCCEEDED)
+    assert [attempt.outcome for attempt in job.attempts] == ["handed_back"]
+
+
+def test_an_executor_that_sleeps_past_its_lease_drops_its_late_output(made: Stage, tmp_path: Path) -> None:
+    note = tmp_path / "runs"
+    with made.executor("sleeps") as first:
+        (job_id,) = made.submit("sleeps", [{"seconds": 1.0, "note": str(note)}])
+        made.wait_for(job_id, JobStatus.RUNNING)
+        first.send_signal(signal.SIGSTOP)
+        with made.executor("sleeps"):
+            job = made.wait_for(job_id, JobStatus.SUCCEEDED)
+            first.send_signal(signal.SIGCONT)
+            time.sleep(1.5)
+    assert job.output == {"slept": 1.0, "attempt": 2}
+    assert made.job(job_id).output == job.output
+    assert len(note.read_text().splitlines()) == 2
+
+
+def test_a_killed_child_costs_the_job_an_attempt_and_the_executor_nothing(made: Stage) -> None:
+    with made.executor("sleeps") as executor:
+        (job_id,) = made.submit("sleeps", [{"seconds": 1.0}])
+        made.wait_for(job_id, JobStatus.RUNNING)
+        os.kill(child_of(executor.pid), signal.SIGKILL)
+        job = made.wait_for(job_id, JobStatus.SUCCEEDED)
+        assert executor.poll() is None
+    assert job.output == {"slept": 1.0, "attempt": 2}
+
+
+def test_jobs_survive_a_restart_of_redis_and_run_once(made: Stage, tmp_path: Path) -> None:
+    note = tmp_path / "runs"
+    with made.executor("sleeps", "--concurrency", "2"):
+        running = made.submit("sleeps", [{"seconds": 3, "note": str(note)}] * 2)
+        for job_id in running:
+            made.wait_for(job_id, JobStatus.RUNNING)
+        time.sleep(1.2)  # the append-only file is written once a second
+        made.redis.kill()
+        time.sleep(1.0)
+        made.redis.start()
+        jobs = [made.wait_for(job_id, JobStatus.SUCCEEDED) for job_id in running]
+        (after,) = made.submit("sleeps", [{"seconds": 0}])
+        made.wait_for(after, JobStatus.SUCCEEDED)
+    assert [job.output for job in jobs] == [{"slept": 3.0, "attempt": 1}] * 2
+    assert len(note.read_text().splitlines()) == 2
+
+
+def test_outcomes_wait_for_the_store_to_come_back(made: Stage) -> None:
+    with made.executor("sleeps"):
+        (job_id,) = made.submit("sleeps", [{"seconds": 0.5}])
+        made.wait_for(job_id, JobStatus.RUNNING)
+        made.mongo.kill()
+        time.sleep(1.5)
+        made.mongo.start()
+        assert made.wait_for(job_id, JobStatus.SUCCEEDED).output == {"slept": 0.5, "attempt": 1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "part"),
+    [
+        (["nothing-of-that-name"], {}, "there is no algorithm 'nothing-of-that-name'"),
+        ([str(TOYS / "echo")], {"JANGADA_LEASE_S": "soon"}, "JANGADA_LEASE_S='soon': expected seconds"),
+        ([str(TOYS / "raises_in_setup"), "--describe", "--no-env"], {}, "cannot be set up: RuntimeError"),
+        ([str(TOYS / "wants_a_gpu"), "--no-env"], {}, "JANGADA_ALLOW_CPU=1"),
+        ([str(TOYS / "echo"), "--concurrency", "none"], {}, "expected a whole number"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(
+    tmp_path: Path, arguments: list[str], settings: dict[str, str], part: str
+) -> None:
+    environ = {**os.environ, "JANGADA_HOME": str(tmp_path), "JANGADA_ALGORITHMS_DIR": str(TOYS), **settings}
+    command = [sys.executable, "-m", "jangada.executor", *arguments]
+    answer = subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert answer.returncode == 2
+    assert part in answer.stderr
+    assert "Traceback" not in answer.stderr
