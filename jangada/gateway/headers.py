@@ -6,8 +6,13 @@ import time
 import uuid
 from collections.abc import Mapping
 
+from aiohttp import web
 from aiohttp.web_request import BaseRequest
 from multidict import CIMultiDict
+
+CALL_ID = web.RequestKey("call_id", str)
+START_TIME = web.RequestKey("start_time", str)
+CALL_ID_IS_OURS = web.RequestKey("call_id_is_ours", bool)
 
 HOP_BY_HOP = (
     "Connection",
@@ -38,8 +43,8 @@ def request_headers(request: BaseRequest, prefix: str | None, agent: str) -> CIM
     headers.popall("X-Forwarded-Prefix", None)
     if prefix is not None:
         headers["X-Forwarded-Prefix"] = prefix
-    headers.setdefault("X-Call-Id", request["call_id"])
-    headers.add("X-Start-Time", request["start_time"])
+    headers.setdefault("X-Call-Id", request[CALL_ID])
+    headers.add("X-Start-Time", request[START_TIME])
     headers.setdefault("X-Forwarded-Host", request.headers.get("Host", ""))
     headers.setdefault("X-Forwarded-Proto", "http")
     headers.setdefault("X-Forwarded-For", peer_address(request))
@@ -51,9 +56,9 @@ def response_headers(request: BaseRequest, upstream: Mapping[str, str], served_b
     """What the client receives: the gateway's own headers, each replaced by a same-named one of the function."""
     headers: CIMultiDict[str] = CIMultiDict(upstream)
     _drop_hop_by_hop(headers)
-    if request["call_id_is_ours"]:
-        headers.setdefault("X-Call-Id", request["call_id"])
-    headers.setdefault("X-Start-Time", request["start_time"])
+    if request[CALL_ID_IS_OURS]:
+        headers.setdefault("X-Call-Id", request[CALL_ID])
+    headers.setdefault("X-Start-Time", request[START_TIME])
     headers.setdefault("X-Served-By", served_by)
     return headers
 
@@ -61,9 +66,9 @@ def response_headers(request: BaseRequest, upstream: Mapping[str, str], served_b
 def mark(request: BaseRequest) -> None:
     """Give *request* its call id (a UUIDv4 unless the client sent one) and its start in nanoseconds since 1970."""
     sent = request.headers.get("X-Call-Id")
-    request["call_id"] = sent or str(uuid.uuid4())
-    request["call_id_is_ours"] = not sent
-    request["start_time"] = str(time.time_ns())
+    request[CALL_ID] = sent or str(uuid.uuid4())
+    request[CALL_ID_IS_OURS] = not sent
+    request[START_TIME] = str(time.time_ns())
 
 
 def peer_address(request: BaseRequest) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator
 
 import aiohttp
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
+from multidict import CIMultiDict
 from yarl import URL
 
 from jangada.gateway import refusal as refusals
 from jangada.gateway.accounting import Accounting
+from jangada.gateway.body import RequestBody
 from jangada.gateway.headers import request_headers, response_headers
 from jangada.gateway.provider import Replica
 from jangada.gateway.refusal import Refusal, refuse
@@ -24,10 +24,6 @@ CLIENT_LEFT = 499
 
 _SMALL_BYTES = 64 * 1024
 _CONNECT_TRIES = 3
-
-
-class _SlowRequestError(Exception):
-    """The client stopped sending in the middle of its body."""
 
 
 class Proxy:
@@ -90,25 +86,28 @@ class Proxy:
             return refuse(request, kind, detail, problem=problem)
 
         headers = request_headers(request, prefix, self._agent)
+        body = RequestBody(request, self._idle_s)
         for _ in range(_CONNECT_TRIES):
             try:
                 replica = await self._resolver.choose(function)
             except NoReplicaError as error:
                 return no(refusals.OVERLOADED, f"{error}; try again")
             try:
-                return await self._call(request, replica, target, headers)
+                return await self._call(request, replica, target, headers, body)
             except aiohttp.ClientConnectorError:
                 # Nothing was sent, so another replica may have it whatever the method is.
                 self._resolver.suspect(replica)
-            except _SlowRequestError:
-                return no(refusals.SLOW_REQUEST, f"no byte of the body came for {self._idle_s:.0f} s")
-            except TimeoutError:
+            except (aiohttp.ClientError, TimeoutError) as error:
+                if body.is_stalled:
+                    return no(refusals.SLOW_REQUEST, f"no byte of the body came for {self._idle_s:.0f} s")
+                if not isinstance(error, TimeoutError):
+                    return no(refusals.BAD_UPSTREAM, f"{function.name} closed the connection without an answer")
                 return no(refusals.UPSTREAM_TIMEOUT, f"{function.name} said nothing for {self._idle_s:.0f} s")
-            except aiohttp.ClientError:
-                return no(refusals.BAD_UPSTREAM, f"{function.name} closed the connection without an answer")
         return no(refusals.OVERLOADED, f"can't reach {function.name}; try again")
 
-    async def _call(self, request: BaseRequest, replica: Replica, target: str, headers: object) -> web.StreamResponse:
+    async def _call(
+        self, request: BaseRequest, replica: Replica, target: str, headers: CIMultiDict[str], body: RequestBody
+    ) -> web.StreamResponse:
         if self._session is None:
             raise RuntimeError("the proxy is not open")
         replica.in_flight += 1
@@ -117,33 +116,13 @@ class Proxy:
                 request.method,
                 # `encoded`: %2F stays %2F, dots and doubled slashes stay.
                 URL(replica.address + target, encoded=True),
-                headers=headers,  # type: ignore[arg-type]
-                data=self._body(request),
+                headers=headers,
+                data=body.send(),
                 allow_redirects=False,
             ) as upstream:
                 return await self._answer(request, upstream)
         finally:
             replica.in_flight -= 1
-
-    def _body(self, request: BaseRequest) -> bytes | AsyncIterator[bytes] | None:
-        if not request.body_exists:
-            return None
-        if request.content.is_eof():
-            return request.content.read_nowait(-1)
-        return self._stream(request)
-
-    async def _stream(self, request: BaseRequest) -> AsyncIterator[bytes]:
-        if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
-            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        while True:
-            try:
-                async with asyncio.timeout(self._idle_s):
-                    chunk = await request.content.readany()
-            except TimeoutError as error:
-                raise _SlowRequestError from error
-            if not chunk:
-                return
-            yield chunk
 
     async def _answer(self, request: BaseRequest, upstream: aiohttp.ClientResponse) -> web.StreamResponse:
         headers = response_headers(request, upstream.headers, self._served_by)

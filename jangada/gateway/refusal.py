@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
+from jangada.gateway.headers import CALL_ID
+
 _SAFE_ID = re.compile(r"^[A-Za-z0-9._:-]{1,128}$")
 
 
@@ -39,13 +41,13 @@ UPSTREAM_TIMEOUT = Refusal(504, "gateway_timeout", "The function did not answer 
 
 def refuse(request: BaseRequest, refusal: Refusal, detail: str, *, problem: bool) -> web.Response:
     """The response for *refusal*; problem details when *problem*, plain text otherwise."""
-    headers = {"X-OpenFaaS-Internal": "proxy", "X-Call-Id": request["call_id"], "Server": "jangada"}
+    headers = {"X-OpenFaaS-Internal": "proxy", "X-Call-Id": request[CALL_ID], "Server": "jangada"}
     if refusal.retry_after_s is not None:
         headers["Retry-After"] = str(refusal.retry_after_s)
     if not problem:
         return web.Response(status=refusal.status, text=detail + "\n", headers=headers)
     sent_id = request.headers.get("X-Request-Id", "")
-    request_id = sent_id if _SAFE_ID.match(sent_id) else request["call_id"]
+    request_id = sent_id if _SAFE_ID.match(sent_id) else request[CALL_ID]
     headers |= {"X-Request-Id": request_id, "Content-Type": "application/problem+json"}
     body = {
         "type": f"/problems/{refusal.code.replace('_', '-')}",

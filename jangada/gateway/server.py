@@ -10,7 +10,7 @@ from aiohttp.web_request import BaseRequest
 
 from jangada.gateway import refusal as refusals
 from jangada.gateway.accounting import Accounting
-from jangada.gateway.headers import mark
+from jangada.gateway.headers import CALL_ID, mark
 from jangada.gateway.provider import Provider
 from jangada.gateway.proxy import Proxy
 from jangada.gateway.refusal import refuse
@@ -97,5 +97,5 @@ class Gateway:
         try:
             return await handling
         except Exception:
-            log.exception("gateway.unhandled", path=raw_path(request), call_id=request["call_id"])
+            log.exception("gateway.unhandled", path=raw_path(request), call_id=request[CALL_ID])
             return refuse(request, refusals.INTERNAL, "the gateway failed; its log says more", problem=True)
