@@ -33,6 +33,8 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".pdf"}
 SUBMISSION = {"responsible": "Jangada demo"}
 """What whoever scans knows and a page cannot tell; a real client also sends the place, the class and the retention."""
 _MOST_COMPLAINTS = 5
+_PART_MARKS = {"✓", "!", "…"}
+"""How the lines on parts begin in what `jangada up` prints."""
 
 
 @click.command()
@@ -102,9 +104,10 @@ def start_unless_running(*, keep: bool) -> bool:
         # For a moment only: whatever sits on the usual port may stay there.
         environ.setdefault("JANGADA_PORT", "0")
     began = time.monotonic()
+    err().print("starting the embedded platform")
     if _jangada("up", "--detach", "--algorithms", ALGORITHM, environ=environ) != 0:
         fail("the embedded platform did not start; `jangada logs` may know why", EXIT_FAILED)
-    err().print(f"platform started in {seconds(time.monotonic() - began)}")
+    err().print(f"it is up after {seconds(time.monotonic() - began)}")
     return True
 
 
@@ -232,6 +235,14 @@ def _answers() -> bool:
 
 
 def _jangada(*arguments: str, environ: Mapping[str, str]) -> int:
-    """Run another jangada command, its progress going straight to this terminal; its output is not ours."""
+    """Run another jangada command; of what it prints, the lines on its parts go to standard error."""
     command = [sys.executable, "-c", "from jangada.cli.main import main; main()", *arguments]
-    return subprocess.run(command, env=dict(environ), stdout=sys.stderr, check=False).returncode
+    console = err()
+    with (
+        console.status(f"jangada {arguments[0]}"),
+        subprocess.Popen(command, env=dict(environ), stdout=subprocess.PIPE, text=True) as process,
+    ):
+        for line in process.stdout or ():
+            if line.strip()[:1] in _PART_MARKS:
+                console.print(escape(line.rstrip()))
+    return process.returncode

@@ -62,7 +62,7 @@ def elements(metadata: Mapping[str, Any]) -> Table:
         source = str(element.get("source", ""))
         table.add_row(
             ELEMENTS.get(name, escape(name)),
-            escape(text) if text else "[dim]unknown[/]",
+            escape(text) if text else f"[dim]{'not given' if source == 'submitted' else 'unknown'}[/]",
             f"[{SOURCE_STYLES.get(source, 'white')}]{escape(source)}[/]" if text else "",
             _confidence(element.get("confidence")) if text else "",
         )
@@ -102,35 +102,35 @@ def review(output: Mapping[str, Any]) -> str:
 
 def timings(job: Job) -> str:
     """Where the time went, by phase."""
-    phases = (("queue", "queue_s"), ("setup", "setup_s"), ("run", "run_s"), ("processor", "cpu_s"))
+    phases = (("queue", "queue_s"), ("setup", "setup_s"), ("run", "run_s"), ("CPU", "cpu_s"))
     shown = [f"{label} {seconds(job.metrics[key])}" for label, key in phases if job.metrics.get(key) is not None]
     return " · ".join([*shown, f"in all {seconds(total_s(job))}"])
 
 
 def summary(rows: Sequence[tuple[str, Job, Mapping[str, Any]]]) -> Table:
     """One line per document."""
-    table = Table("document", "status", "kind", "title", "fields", "review", "run", "in all", box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
+    for heading in (" ", "document", "kind", "title", "review", "run"):
+        # A narrow terminal folds the titles; all else stays whole.
+        table.add_column(heading, no_wrap=heading != "title")
     for name, job, output in rows:
         metadata = output.get("metadata") or {}
-        fields = output.get("fields") or {}
         table.add_row(
+            "[green]✓[/]" if job.succeeded else "[red]✗[/]",
             escape(name),
-            status_text(job.status),
             escape(_element(metadata, "tipo_documental")),
-            escape(_element(metadata, "titulo")) if job.succeeded else reason(job),
-            str(sum(len(fields.get(key) or []) for key in FIELDS)) if job.succeeded else "-",
+            escape(_element(metadata, "titulo")) if job.succeeded else f"{status_text(job.status)}: {reason(job)}",
             ("yes" if output.get("needs_review") else "no") if job.succeeded else "-",
             seconds(job.metrics.get("run_s")),
-            seconds(total_s(job)),
         )
     return table
 
 
 def value_text(value: Any) -> str:
-    """A value of an element as one line; empty when it is unknown."""
+    """A value of an element as one line, a checksum by its beginning; empty when it is unknown."""
     if isinstance(value, Mapping):
         if "algorithm" in value:
-            return f"{value['algorithm']}:{value.get('value')}"
+            return f"{value['algorithm']}:{str(value.get('value'))[:24]}…"
         return ", ".join(_texts(value.values()))
     if isinstance(value, list):
         return "; ".join(_texts(value))
