@@ -84,7 +84,8 @@ class Delivery:
         delay_s = next_delay_s(len(attempts) - self.round, attempt.retry_after_s)
         if attempt.permanent or delay_s is None:
             return replace(self, state=DeliveryState.FAILED, attempts=attempts, next_at=None)
-        return replace(self, attempts=attempts, next_at=attempt.at + timedelta(seconds=delay_s))
+        # In whole milliseconds, as stores keep instants.
+        return replace(self, attempts=attempts, next_at=attempt.at + timedelta(milliseconds=round(delay_s * 1000)))
 
     def again(self, now: datetime) -> Delivery:
         """The record at the start of a redelivery: pending, with a full round of attempts before it."""

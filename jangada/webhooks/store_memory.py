@@ -22,7 +22,10 @@ class MemoryWebhookStore:
     def add(self, deliveries: Sequence[Delivery]) -> list[bool]:
         """See `WebhookStore.add`."""
         with self._lock:
-            return [self._deliveries.setdefault(one.id, one) is one for one in deliveries]
+            fresh = [one.id not in self._deliveries for one in deliveries]
+            for one in deliveries:
+                self._deliveries.setdefault(one.id, one)
+            return fresh
 
     def save(self, delivery: Delivery) -> bool:
         """See `WebhookStore.save`."""

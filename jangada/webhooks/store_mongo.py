@@ -133,15 +133,15 @@ class MongoWebhookStore:
             except DuplicateKeyError:
                 return False
             return True
-        changed = self._secrets.update_one({"_id": tenant_id, "current": replaces}, {"$set": fields})
+        changed = self._secrets.replace_one({"_id": tenant_id, "current": replaces}, {"_id": tenant_id, **fields})
         return changed.matched_count == 1
 
     @_translated
     def disable(self, tenant_id: str, url: str, at: datetime) -> None:
         """See `WebhookStore.disable`."""
-        self._disabled.update_one(
-            {"_id": _endpoint(tenant_id, url)}, {"$set": {"tenant_id": tenant_id, "url": url, "at": at}}, upsert=True
-        )
+        # Whole documents, never $set: nx-27017 turns an instant in a $set into text.
+        row = {"_id": _endpoint(tenant_id, url), "tenant_id": tenant_id, "url": url, "at": at}
+        self._disabled.replace_one({"_id": row["_id"]}, row, upsert=True)
 
     @_translated
     def enable(self, tenant_id: str, url: str) -> None:
