@@ -126,17 +126,19 @@ def reason(job: Job) -> str:
 
 def jobs_table(jobs: Iterable[Job]) -> Table:
     """Jobs, one per line."""
-    table = Table("job", "algorithm", "status", "attempt", "age", "took", "detail", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for heading in ("job", "algorithm", "status", "age", "took", "detail"):
+        # An id that is cut short cannot be copied: a narrow terminal folds the last column instead.
+        table.add_column(heading, no_wrap=heading != "detail")
     now = utc_now()
     for job in jobs:
         table.add_row(
             job.id,
             escape(job.algorithm),
             status_text(job.status),
-            str(job.attempt or "-"),
             seconds((now - job.created_at).total_seconds()) if job.created_at else "-",
             seconds(_between(job.started_at, job.completed_at)),
-            reason(job),
+            escape(str(job.error.get("code", ""))) if job.error else reason(job),
         )
     return table
 
