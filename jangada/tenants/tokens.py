@@ -7,6 +7,8 @@ there are any: the last by name signs, all verify, so a rotation is a file added
 API keys: whoever reads that store could as well add a key of their own.
 
 A token names the key that it was made with, and dies with it: see `Authenticator`.
+PyJWT and cryptography are imported with the first token: 10 MB that a process which
+only sees API keys never needs.
 """
 
 from __future__ import annotations
@@ -18,16 +20,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from time import monotonic
-from typing import Any
-
-import jwt
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from typing import TYPE_CHECKING, Any
 
 from jangada.clock import Clock, utc_now
 from jangada.errors import ConfigurationError, UnauthenticatedError
 from jangada.ids import new_id
 from jangada.tenants.store import SigningKey, TenantStore
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 TOKEN_TTL_S = 900.0
 ISSUER = "jangada"
@@ -69,6 +70,8 @@ class Tokens:
 
     def issue(self, *, key_id: str, tenant_id: str, scopes: frozenset[str], until: datetime | None = None) -> str:
         """A token for the owner of *key_id*, valid for `ttl_s`, at most until *until*."""
+        import jwt
+
         now = self._clock()
         expires = now + timedelta(seconds=self.ttl_s)
         if until is not None:
@@ -88,6 +91,8 @@ class Tokens:
 
     def verify(self, token: str) -> TokenClaims:
         """What *token* says. Raises `UnauthenticatedError` when it is not ours, altered or expired."""
+        import jwt
+
         try:
             kid = jwt.get_unverified_header(token).get("kid")
             public = self._public_key(kid) if isinstance(kid, str) else None
@@ -193,6 +198,9 @@ class Tokens:
 
 
 def _new_signing_key(slot: str, now: datetime) -> SigningKey:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     private = Ed25519PrivateKey.generate()
     pem = private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -201,6 +209,9 @@ def _new_signing_key(slot: str, now: datetime) -> SigningKey:
 
 
 def _read_private(pem: bytes, where: str) -> Ed25519PrivateKey:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     try:
         private = serialization.load_pem_private_key(pem, password=None)
     except (ValueError, TypeError) as error:
@@ -211,6 +222,8 @@ def _read_private(pem: bytes, where: str) -> Ed25519PrivateKey:
 
 
 def _raw(key: Ed25519PublicKey) -> bytes:
+    from cryptography.hazmat.primitives import serialization
+
     return key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 
 
