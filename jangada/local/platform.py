@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jangada.algorithms.manifest import load_manifest
+from jangada.algorithms.manifest import AlgorithmManifest, find_algorithms
 from jangada.errors import ConfigurationError
 from jangada.executor.environment import is_built
 from jangada.local.home import Home, write_private
@@ -52,7 +52,7 @@ class Platform:
     host: str
     port: int
     listen_fd: int
-    algorithms: tuple[str, ...]
+    algorithms: tuple[AlgorithmManifest, ...]
     wanted: tuple[str, ...] = ()
 
     @property
@@ -95,7 +95,7 @@ class Platform:
                 port=self.port,
                 pass_fds=(self.listen_fd,),
             ),
-            *(plan for name in self.algorithms for plan in self._executor(name, environ)),
+            *(plan for manifest in self.algorithms for plan in self._executor(manifest, environ)),
         ]
 
     def _redis(self, port: int, password: str, environ: Mapping[str, str]) -> PartPlan:
@@ -132,11 +132,11 @@ class Platform:
             port=port,
         )
 
-    def _executor(self, name: str, environ: Mapping[str, str]) -> list[PartPlan]:
+    def _executor(self, manifest: AlgorithmManifest, environ: Mapping[str, str]) -> list[PartPlan]:
         """The executor of one algorithm, preceded by the building of its environment where that is missing."""
+        name = manifest.name
         argv = [sys.executable, "-m", "jangada.executor", name]
         executor = self._part(f"executor:{name}", argv, environ, after=("redis", "mongo"), needed=False)
-        manifest = load_manifest(algorithms_dir(self.settings, self.root) / name)
         if is_built(manifest, self.settings.test_envs or self.home.path / "envs"):
             return [executor]
         building = f"environment:{name}"
@@ -184,17 +184,17 @@ def algorithms_dir(settings: Settings, root: Path) -> Path:
     return (settings.algorithms_dir or root / "executors").resolve()
 
 
-def find_algorithms(folder: Path, wanted: Sequence[str]) -> tuple[str, ...]:
+def choose_algorithms(folder: Path, wanted: Sequence[str]) -> tuple[AlgorithmManifest, ...]:
     """
-    The algorithms in *folder*, those with an ``executor.yml``; only *wanted* when that is not empty.
+    The algorithms in *folder*; only *wanted*, in that order, when that is not empty.
 
     Raises `ConfigurationError` naming the first that is not there.
     """
-    there = sorted(path.parent.name for path in folder.glob("*/executor.yml"))
+    there = find_algorithms(folder) if folder.is_dir() else {}
     for name in wanted:
         if name not in there:
             raise ConfigurationError(f"no algorithm {name} in {folder}; there are: {', '.join(there) or 'none'}")
-    return tuple(wanted) or tuple(there)
+    return tuple(there[name] for name in (wanted or there))
 
 
 def redis_binary(settings: Settings) -> str:

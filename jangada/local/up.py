@@ -12,7 +12,7 @@ import psutil
 
 from jangada.errors import ConfigurationError
 from jangada.local.home import Home
-from jangada.local.platform import Platform, algorithms_dir, find_algorithms, find_root
+from jangada.local.platform import Platform, algorithms_dir, choose_algorithms, find_root
 from jangada.local.state import end_leftovers, held_lock
 from jangada.local.supervisor import Observer, Supervisor, unobserved
 from jangada.settings import Settings
@@ -43,7 +43,7 @@ def run_platform(
     """
     home = home_of(settings)
     root = find_root(Path.cwd())
-    names = find_algorithms(algorithms_dir(settings, root), algorithms)
+    names = choose_algorithms(algorithms_dir(settings, root), algorithms)
     home.make()
     with held_lock(home) as is_ours:
         if not is_ours:
