@@ -30,8 +30,8 @@ from jangada.settings import Settings
 
 ALGORITHM = "doc-metadata"
 SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".pdf"}
-SUBMISSION = {"responsible": "Jangada demo"}
-"""What whoever scans knows and a page cannot tell; a real client also sends the place, the class and the retention."""
+SUBMISSION = {"responsible": "Jangada demo", "place": "this machine"}
+"""What whoever scans knows and a page cannot tell; a real client also sends the class and the retention."""
 _MOST_COMPLAINTS = 5
 _PART_MARKS = {"✓", "!", "…"}
 """How the lines on parts begin in what `jangada up` prints."""
