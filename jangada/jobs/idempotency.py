@@ -55,6 +55,10 @@ class IdempotencyStore(Protocol):
         """The request made nothing: the key is as good as new."""
         ...
 
+    def purge(self) -> int:
+        """Remove records older than 24 hours; how many."""
+        ...
+
 
 def made(job_id: str) -> bytes:
     """The memo that says that the request made this job."""
@@ -117,3 +121,11 @@ class MemoryIdempotencyStore:
     def forget(self, tenant_id: str, route: str, key: str) -> None:
         with self._lock:
             self._records.pop(record_id(tenant_id, route, key), None)
+
+    def purge(self) -> int:
+        oldest_ms = to_ms(self._clock()) - round(KEPT_S * 1000)
+        with self._lock:
+            old = [key for key, found in self._records.items() if found.began_ms < oldest_ms]
+            for key in old:
+                del self._records[key]
+        return len(old)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from bson.binary import Binary
 from pymongo import ASCENDING
 from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import BulkWriteError
 
 from jangada.clock import Clock, to_ms, utc_now
 from jangada.errors import IdempotencyInProgressError
 from jangada.jobs.idempotency import KEPT_S, Remembered, judge, record_id
+from jangada.jobs.submission import Grouped
 from jangada.mongo_client import translated
 
 Document = dict[str, Any]
+
+DUPLICATE_KEY = 11000
 
 
 class MongoIdempotencyStore:
@@ -24,6 +28,8 @@ class MongoIdempotencyStore:
         self._clock = clock
         self._records = database["idempotency"]
         self._jobs = database["jobs"]
+        # Concurrent requests share a write, as their jobs do a moment later.
+        self._insert = Grouped(self._insert_many)
 
     def create_indexes(self) -> None:
         """Make what is missing."""
@@ -41,11 +47,7 @@ class MongoIdempotencyStore:
             "job_id": job_id,
         }
         with translated():
-            try:
-                self._records.insert_one(row)
-            except DuplicateKeyError:
-                pass
-            else:
+            if self._insert(row):
                 return None
             found = self._records.find_one({"_id": row["_id"]})
             if found is None:
@@ -70,8 +72,20 @@ class MongoIdempotencyStore:
         with translated():
             self._records.delete_one({"_id": record_id(tenant_id, route, key)})
 
+    def _insert_many(self, rows: Sequence[Document]) -> list[bool]:
+        inserted = [True] * len(rows)
+        try:
+            self._records.insert_many([dict(row) for row in rows], ordered=False)
+        except BulkWriteError as error:
+            failures = error.details.get("writeErrors", [])
+            if error.details.get("writeConcernErrors") or any(item.get("code") != DUPLICATE_KEY for item in failures):
+                raise
+            for failure in failures:
+                inserted[failure["index"]] = False
+        return inserted
+
     def purge(self) -> int:
-        """Remove records older than 24 hours; how many."""
+        """See `IdempotencyStore.purge`."""
         oldest_ms = to_ms(self._clock()) - round(KEPT_S * 1000)
         with translated():
             return self._records.delete_many({"began_ms": {"$lt": oldest_ms}}).deleted_count
