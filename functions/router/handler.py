@@ -50,6 +50,7 @@ def background(services: Services) -> WebhookBackground:
         services.webhooks,
         services.guard,
         base_url=services.settings.public_url or "",
+        also_purge=services.idempotency.purge,
         clock=services.clock,
     )
 

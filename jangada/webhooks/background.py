@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from jangada.clock import Clock, utc_now
 from jangada.jobs.queue import JobQueue
 from jangada.jobs.store import JobStore
@@ -23,11 +25,12 @@ class WebhookBackground:
         guard: OutboundGuard,
         *,
         base_url: str = "",
+        also_purge: Callable[[], int] | None = None,
         clock: Clock = utc_now,
     ) -> None:
         sender = WebhookSender(jobs, store, guard, base_url=base_url, clock=clock)
         self._dispatcher = WebhookDispatcher(queue, sender, clock=clock)
-        self._sweep = WebhookSweep(queue, jobs, store, clock=clock)
+        self._sweep = WebhookSweep(queue, jobs, store, also_purge=also_purge, clock=clock)
 
     def start(self) -> None:
         """Begin to send. Any number of processes may."""

@@ -7,7 +7,7 @@ One process at a time does it (`JobQueue.lock`); any may.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import structlog
@@ -26,18 +26,27 @@ _log = structlog.get_logger()
 OVERDUE_S = 120.0
 """A pending delivery that nobody tried for this long may have lost its place in the queue."""
 _AT_ONCE = 500
+_PURGE_EVERY_ROUNDS = 200
 
 
 class WebhookSweep:
     """Hands due webhooks to the queue, brings back lost ones, and empties the log of old ones."""
 
     def __init__(
-        self, queue: JobQueue, jobs: JobStore, store: WebhookStore, *, every_s: float = 5.0, clock: Clock = utc_now
+        self,
+        queue: JobQueue,
+        jobs: JobStore,
+        store: WebhookStore,
+        *,
+        every_s: float = 5.0,
+        also_purge: Callable[[], int] | None = None,
+        clock: Clock = utc_now,
     ) -> None:
         self._queue = queue
         self._jobs = jobs
         self._store = store
         self._every_s = every_s
+        self._also_purge = also_purge
         self._clock = clock
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -59,8 +68,9 @@ class WebhookSweep:
         return count + self._bring_back()
 
     def purge(self) -> int:
-        """Remove deliveries older than `KEPT_S`; how many."""
-        return self._store.purge(self._clock() - timedelta(seconds=KEPT_S))
+        """Remove deliveries older than `KEPT_S`, and what *also_purge* removes; how many."""
+        removed = self._store.purge(self._clock() - timedelta(seconds=KEPT_S))
+        return removed + (self._also_purge() if self._also_purge is not None else 0)
 
     def _hand_over(self, jobs: Sequence[Job]) -> int:
         deliveries = [self._completed(job) for job in jobs if job.webhook is not None]
@@ -105,7 +115,7 @@ class WebhookSweep:
                 if not self._queue.lock("webhook-sweep", self._every_s * 0.9):
                     continue
                 self.sweep_once()
-                if rounds % 500 == 0:
+                if rounds % _PURGE_EVERY_ROUNDS == 0:
                     self.purge()
                 rounds += 1
             except StoreUnavailableError as error:
