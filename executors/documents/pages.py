@@ -24,7 +24,8 @@ COMFORTABLE_PIXELS = 40_000_000
 """Larger pages are halved while loading: recognition works at 200 dpi, and memory is finite."""
 PDF_DPI = 200
 PDF_PIXELS = 25_000_000
-_FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000")
+# Phones' MPO files come in through JPEG.
+_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000")
 _LOSSY = {"JPEG", "MPO", "JPEG2000", "WEBP", "GIF"}
 _LOSSY_TIFF = {"jpeg", "tiff_jpeg", "webp"}
 # A resolution outside of this range says nothing about the sheet: 72 and 96 are what software writes when it

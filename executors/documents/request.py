@@ -51,9 +51,9 @@ def read_document(request: PageRequest, engines: Engines, context: Context) -> I
 
     Reports progress and notices a cancel between pages. Raises `InvalidInput`.
     """
+    engine = engines.choose(request.engine)
     document = open_document(request.page.path)
     numbers = wanted_pages(request, document)
-    engine = engines.choose(request.engine)
     other: Engine | None = engines.other(engine) if request.engine == "auto" else None
     for done, source in enumerate(document.pages(numbers)):
         context.progress(done / len(numbers), f"page {source.number} ({done + 1} of {len(numbers)})")

@@ -90,6 +90,10 @@ def _place_before(reading: Reading, date: Found) -> str | None:
     """The place of "Place - UF, date": at the start of a line or a sentence, or after "em"."""
     line_start = reading.offsets[date.line]
     here = re.sub(r"\s+", " ", reading.text[line_start : date.start])
+    if not here.strip() and date.line and re.search(r"(?:,|\baos?|\bem)\s*$", fold(reading.lines[date.line - 1].text)):
+        # "… em Vila do Manguezal, aos / 6 (seis) dias …": the line above ends where the date begins.
+        line_start = reading.offsets[date.line - 1]
+        here = re.sub(r"\s+", " ", reading.text[line_start : date.start])
     found = _PLACE.search(here)
     if found is None or len(here) > 100 or _NOT_MADE.search(fold(here[found.start() :])):
         return None
