@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 
 from flask import Flask, Response, request
 from werkzeug.wsgi import FileWrapper
@@ -15,6 +16,8 @@ from jangada.tenants import Scope
 from jangada.wiring import Services
 
 from .presentation import content_disposition
+
+_ONE_RANGE = re.compile(r"\s*bytes\s*=[^,]*\Z", re.IGNORECASE)
 
 
 def register(app: Flask, services: Services) -> None:
@@ -49,13 +52,19 @@ def register(app: Flask, services: Services) -> None:
 
 def _respond_bytes(services: Services, artifact: Artifact) -> Response:
     if request.method == "HEAD":
-        response = Response()
-        response.content_length = artifact.size_bytes
-    else:
-        file = services.artifacts.open(artifact)
-        response = Response(FileWrapper(file, CHUNK_BYTES), direct_passthrough=True)  # type: ignore[arg-type]
-        response.call_on_close(file.close)
-        response.content_length = artifact.size_bytes
+        return _complete(Response(), artifact)
+    file = services.artifacts.open(artifact)
+    response = Response(FileWrapper(file, CHUNK_BYTES), direct_passthrough=True)  # type: ignore[arg-type]
+    response.call_on_close(file.close)
+    try:
+        return _complete(response, artifact)
+    except BaseException:  # 416
+        response.close()
+        raise
+
+
+def _complete(response: Response, artifact: Artifact) -> Response:
+    response.content_length = artifact.size_bytes
     digest = f"sha-256=:{base64.b64encode(bytes.fromhex(artifact.sha256)).decode()}:"
     response.content_type = artifact.media_type
     response.set_etag(artifact.sha256)
@@ -65,9 +74,10 @@ def _respond_bytes(services: Services, artifact: Artifact) -> Response:
     headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
     headers["Cache-Control"] = "private, no-cache"
     headers["Repr-Digest"] = digest
-    # RFC 9110 §14.2 lets a server ignore Range; several ranges at once are not worth a multipart answer.
-    one_range = "," not in request.headers.get("Range", "")
+    # RFC 9110 §14.2: an unknown unit must be ignored, and several ranges may be, which saves a multipart answer.
+    one_range = _ONE_RANGE.match(request.headers.get("Range", "bytes=")) is not None
     response.make_conditional(request, accept_ranges=one_range, complete_length=artifact.size_bytes)
+    headers["Accept-Ranges"] = "bytes"
     if response.status_code == 200:
         # RFC 9530 §2: of what this very message carries; for a range that is not the file's.
         headers["Content-Digest"] = digest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from typing import IO, get_args
 
@@ -52,9 +53,11 @@ def register(app: Flask, services: Services) -> None:
         me = caller(Scope.FILES_WRITE)
         check_room(services, me, request.content_length or 0)
         sent = _read_form() if request.mimetype == _MULTIPART else _read_raw()
-        artifact = services.artifacts.put(
-            me.tenant_id, sent.stream, media_type=sent.media_type, filename=sent.filename, purpose=sent.purpose
-        )
+        # Closed at once: what the form spooled may be a file as large as the upload.
+        with closing(sent.stream) as stream:
+            artifact = services.artifacts.put(
+                me.tenant_id, stream, media_type=sent.media_type, filename=sent.filename, purpose=sent.purpose
+            )
         return respond(file_object(artifact), 201, {"Location": href(f"/v1/files/{artifact.id}")})
 
 
