@@ -7,12 +7,15 @@ from one job to the next, however many jobs it runs without a pause.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 from collections import deque
 from collections.abc import Callable
 
 from jangada.jobs.store import LogLine
 
+READ_BYTES = 256 * 1024
 LINE_BYTES = 8 * 1024
 _LINE_COST = 32
 """Counted for each line besides its text, so that a flood of empty lines is bounded too."""
@@ -70,6 +73,42 @@ class StreamCapture:
             # A NUL cannot be kept by every store; \r ends progress bars.
             text = part.decode("utf-8", "replace").rstrip("\r").replace("\x00", "\N{REPLACEMENT CHARACTER}")
             self._on_line(self.ended + 1, self._name, text)
+
+
+class ChildOutput:
+    """Both streams of one child, read without blocking from *descriptors* (stream name → descriptor)."""
+
+    def __init__(self, descriptors: dict[str, int], nonce: str, on_line: OnLine) -> None:
+        self._captures = {descriptor: StreamCapture(name, nonce, on_line) for name, descriptor in descriptors.items()}
+
+    def read(self, descriptor: int) -> bool:
+        """Take in what is there, up to a bound; False at the end of the stream."""
+        try:
+            data = os.read(descriptor, READ_BYTES)
+        except BlockingIOError:
+            return True
+        self._captures[descriptor].feed(data)
+        return bool(data)
+
+    def has_all_of(self, number: int) -> bool:
+        """
+        Whether everything that job *number* printed is in.
+
+        The child marks the end of a job before it tells of its result, so what is
+        still missing then is in the pipes and read here.
+        """
+        for descriptor, capture in self._captures.items():
+            if capture.ended < number and not (self.read(descriptor) and capture.ended >= number):
+                return False
+        return True
+
+    def finish(self) -> None:
+        """The child is dead: take in what is left."""
+        for descriptor, capture in self._captures.items():
+            with contextlib.suppress(BlockingIOError):
+                while data := os.read(descriptor, READ_BYTES):
+                    capture.feed(data)
+            capture.close()
 
 
 class JobLog:

@@ -20,7 +20,7 @@ import orjson
 from jangada.algorithms.references import FileReference, find_files
 from jangada.errors import NotFoundError, TooLargeError
 from jangada.executor.messages import Done
-from jangada.executor.slots import SlotJob
+from jangada.executor.running import SlotJob
 from jangada.jobs.job import AttemptFailure, ErrorCode
 
 if TYPE_CHECKING:

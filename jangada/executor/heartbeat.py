@@ -15,7 +15,7 @@ from typing import Any
 
 from jangada.errors import StoreUnavailableError
 from jangada.executor.journal import Journal
-from jangada.executor.slots import SlotJob
+from jangada.executor.running import SlotJob
 from jangada.jobs.execution import JobExecution
 from jangada.jobs.queue import LeaseState
 

@@ -11,11 +11,8 @@ from __future__ import annotations
 import contextlib
 import queue
 import random
-import shutil
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,13 +20,17 @@ from typing import Any
 
 from jangada.algorithms.references import has_files
 from jangada.errors import JangadaError, StoreUnavailableError
-from jangada.executor.files import FilesFailure, JobFiles
+from jangada.executor.bell import Bell
+from jangada.executor.completion import completion_of
+from jangada.executor.file_desk import FileDesk
+from jangada.executor.files import JobFiles
 from jangada.executor.heartbeat import Heartbeat, Reports
+from jangada.executor.inbox import Inbox
 from jangada.executor.journal import Journal
 from jangada.executor.messages import Done, Hello
 from jangada.executor.pool import SlotPool
 from jangada.executor.process import ChildRecipe
-from jangada.executor.slots import Ending, Slot, SlotJob, SlotLimits, SlotObserver, StopReason
+from jangada.executor.running import Ending, SlotJob, SlotLimits, StopReason
 from jangada.jobs.execution import Completion, JobExecution
 from jangada.jobs.job import AttemptFailure, ErrorCode
 from jangada.jobs.orders import parse
@@ -55,44 +56,6 @@ class LoopOptions:
     """How long running jobs may go on after a stop was asked for, before they are handed back."""
 
 
-class _Inbox(SlotObserver):
-    """Turns what happens on other threads into calls on the loop's."""
-
-    def __init__(self, loop: ExecutorLoop, reports: Reports, journal: Journal, *, live: bool) -> None:
-        self._loop = loop
-        self._reports = reports
-        self._journal = journal
-        self._live = live
-        self.calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-
-    def ready(self, slot: Slot, hello: Hello, cold: bool) -> None:
-        self.calls.put(partial(self._loop.slot_ready, slot.index, hello, cold))
-
-    def unavailable(self, slot: Slot, reason: str) -> None:
-        self.calls.put(partial(self._loop.slot_unavailable, slot.index, reason))
-
-    def starting(self, slot: Slot) -> None:
-        self.calls.put(partial(self._loop.slot_starting, slot.index))
-
-    def began(self, job: SlotJob) -> None:
-        if job.claimed_cold:
-            self.calls.put(partial(self._loop.job_began, job))
-
-    def ended(self, job: SlotJob, ending: Ending) -> None:
-        self.calls.put(partial(self._loop.job_ended, job, ending))
-
-    def progress(self, job: SlotJob, fraction: float, message: str | None) -> None:
-        self._reports.progress(job, fraction, message)
-
-    def line(self, job: SlotJob, stream: str, text: str) -> None:
-        # Events of jobs that take milliseconds would arrive after their end; their lines are in the kept log.
-        if self._live:
-            self._reports.line(job, stream, text)
-
-    def recycled(self, slot: Slot, reason: str) -> None:
-        self._journal.info("child.recycled", slot=slot.index, reason=reason)
-
-
 class ExecutorLoop:
     """One executor. `run` returns after `stop`."""
 
@@ -109,13 +72,13 @@ class ExecutorLoop:
         on_ready: OnReady = lambda _hello: None,
     ) -> None:
         self._execution = execution
-        self._files = files
+        self._desk = FileDesk(files, max(2, options.concurrency), journal)
         self._options = options
         self._folder = folder
         self._journal = journal
         self._on_ready = on_ready
         self._reports = Reports()
-        self._inbox = _Inbox(self, self._reports, journal, live=not options.short)
+        self._inbox = Inbox(self, self._reports, journal, live=not options.short)
         self._pool = SlotPool(options.concurrency, recipe, limits, folder, self._inbox)
         self._held: dict[str, SlotJob] = {}
         self._heartbeat = Heartbeat(
@@ -142,7 +105,6 @@ class ExecutorLoop:
         self._retry_at = 0.0
         self._stop_asked: float | None = None
         self._numbers = 0
-        self._workers: ThreadPoolExecutor | None = None
         self._registered = False
 
     # --- from outside -----------------------------------------------------------
@@ -180,10 +142,9 @@ class ExecutorLoop:
             self._on_ready(hello)
             self._registered = True
 
-    def slot_unavailable(self, index: int, reason: str) -> None:
+    def slot_unavailable(self, index: int) -> None:
         """A child cannot be set up: nothing is claimed for its slot until the next try."""
         self._state[index] = "unavailable"
-        self._journal.error("child.setup_failed", slot=index, reason=reason)
 
     def slot_starting(self, index: int) -> None:
         """A child is being started: a job may wait for it, visibly `starting`."""
@@ -197,20 +158,23 @@ class ExecutorLoop:
     def job_ended(self, job: SlotJob, ending: Ending) -> None:
         """The child is done with a job: its files are kept, then it is ready to be stored."""
         if isinstance(ending, Done) and (ending.saved or ending.spilled):
-            self._work(partial(self._keep, job, ending))
+            self._desk.keep(job, ending, self._kept)
             return
         self._complete(job, ending, None)
+
+    def _kept(self, job: SlotJob, ending: Ending, output_file: str | None) -> None:
+        self._inbox.calls.put(partial(self._complete, job, ending, output_file))
 
     def _complete(self, job: SlotJob, ending: Ending, output_file: str | None) -> None:
         self._load[job.slot] -= 1
         self._hungry = True
-        self._clean(job)
+        self._desk.clean(job)
         if ending is StopReason.LOST:
             self._held.pop(job.lease.job_id, None)
             self._reports.forget(job)
             self._journal.info("job.lease_lost", job_id=job.lease.job_id, attempt=job.lease.attempt)
             return
-        self._completions.append(_completion(job, ending, output_file))
+        self._completions.append(completion_of(job, ending, output_file))
 
     def _look(self) -> None:
         self._hungry = True
@@ -334,7 +298,7 @@ class ExecutorLoop:
         if job.orders.input_file is None and self._schema is None:
             self._pool.prepared(job, None)
         else:
-            self._work(partial(self._prepare, job))
+            self._desk.prepare(job, self._schema, self._pool.prepared)
 
     def _admit(self, lease: Lease, *, running: bool) -> SlotJob | None:
         try:
@@ -384,50 +348,6 @@ class ExecutorLoop:
             else:
                 self._held.pop(completion.lease.job_id, None)
 
-    # --- files, on threads of their own -------------------------------------------
-
-    def _work(self, function: Callable[[], None]) -> None:
-        if self._workers is None:
-            self._workers = ThreadPoolExecutor(max(2, self._options.concurrency), thread_name_prefix="files")
-        self._workers.submit(function)
-
-    def _prepare(self, job: SlotJob) -> None:
-        ending = self._guarded(lambda: self._files.prepare(job, self._schema))
-        self._pool.prepared(job, ending if isinstance(ending, AttemptFailure) else None)
-
-    def _keep(self, job: SlotJob, done: Done) -> None:
-        kept = self._guarded(lambda: self._files.keep(job, done))
-        if isinstance(kept, AttemptFailure):
-            self._inbox.calls.put(partial(self._complete, job, kept, None))
-            return
-        output, output_file = kept
-        done.output = output
-        self._inbox.calls.put(partial(self._complete, job, done, output_file))
-
-    def _guarded(self, function: Callable[[], Any]) -> Any:
-        """The function's answer, or its failure; while the store is away it is tried again."""
-        for attempt in range(1_000_000):
-            try:
-                return function()
-            except FilesFailure as error:
-                return error.failure
-            except StoreUnavailableError:
-                if self._stop_asked is not None:
-                    return AttemptFailure(ErrorCode.DEPENDENCY, "the file store is away", retryable=True)
-                time.sleep(random.uniform(0.5, 1.0) * min(BACKOFF_CAP_S, 0.1 * 2.0 ** min(attempt, 10)))
-            except Exception as error:  # noqa: BLE001 — a thread's edge
-                self._journal.error("job.files_failed", reason=f"{type(error).__name__}: {error}")
-                return AttemptFailure(ErrorCode.INTERNAL, "the job's files could not be handled", retryable=True)
-        return AttemptFailure(ErrorCode.DEPENDENCY, "the file store is away", retryable=True)
-
-    def _clean(self, job: SlotJob) -> None:
-        try:
-            job.work_dir.rmdir()
-        except FileNotFoundError:
-            return
-        except OSError:
-            self._work(partial(shutil.rmtree, job.work_dir, ignore_errors=True))
-
     # --- the end ------------------------------------------------------------------
 
     def _shut_down(self) -> None:
@@ -437,8 +357,7 @@ class ExecutorLoop:
         with contextlib.suppress(queue.Empty):
             while True:
                 self._inbox.calls.get_nowait()()
-        if self._workers is not None:
-            self._workers.shutdown(wait=False, cancel_futures=True)
+        self._desk.close()
         ended = {completion.lease.job_id for completion in self._completions}
         back = [job for job_id, job in self._held.items() if job_id not in ended]
         completions = self._completions + [Completion(job.lease, handed_back=True) for job in back]
@@ -455,72 +374,3 @@ class ExecutorLoop:
                 time.sleep(0.1)
         self._heartbeat.stop()
         self._journal.info("executor.stopped", handed_back=len(back))
-
-
-class Bell:
-    """Listens for new jobs on a thread of its own, only while the loop has asked it to."""
-
-    def __init__(self, execution: JobExecution, on_ring: Callable[[], None]) -> None:
-        self._execution = execution
-        self._on_ring = on_ring
-        self._wanted = threading.Event()
-        self._stopped = False
-        self._thread = threading.Thread(target=self._run, name="bell", daemon=True)
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def listen(self) -> None:
-        """Say once when the bell rings next, or nothing."""
-        if not self._wanted.is_set():
-            self._wanted.set()
-
-    def stop(self) -> None:
-        """Listen no more; the thread ends by itself within a second."""
-        self._stopped = True
-        self._wanted.set()
-
-    def _run(self) -> None:
-        while not self._stopped:
-            self._wanted.wait()
-            self._wanted.clear()
-            try:
-                while not self._stopped and not self._execution.wait(LOOK_S):
-                    pass
-                self._on_ring()
-            except Exception:  # noqa: BLE001 — the loop meets the same failure and reports it
-                time.sleep(random.uniform(0.5, 1.0))
-                self._wanted.set()
-
-
-def _completion(job: SlotJob, ending: Ending, output_file: str | None) -> Completion:
-    logs = job.log.lines() if job.log else []
-    metrics = _metrics(job)
-    if isinstance(ending, AttemptFailure):
-        return Completion(job.lease, failure=ending, started_ms=job.started_ms, metrics=metrics, logs=logs)
-    if isinstance(ending, StopReason):
-        return Completion(job.lease, canceled=True, started_ms=job.started_ms, metrics=metrics, logs=logs)
-    return Completion(
-        job.lease,
-        output=ending.output if output_file is None else None,
-        output_file=output_file,
-        started_ms=job.started_ms,
-        metrics=metrics,
-        logs=logs,
-    )
-
-
-def _metrics(job: SlotJob) -> dict[str, float | None]:
-    metrics: dict[str, float | None] = {
-        "queue_s": max(0, job.lease.claimed_ms - job.lease.enqueued_ms) / 1000,
-        "setup_s": 0.0,
-        "run_s": None,
-        "cpu_s": None,
-        "gpu_s": None,
-        "peak_rss_bytes": None,
-    }
-    if job.started is not None:
-        metrics["run_s"] = round(time.monotonic() - job.started, 6)
-    metrics.update(job.metrics)
-    return metrics

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from jangada.executor import memory
 from jangada.executor.process import ChildRecipe
-from jangada.executor.slots import Slot, SlotJob, SlotLimits, SlotObserver, StopReason
+from jangada.executor.running import SlotJob, SlotLimits, SlotObserver, StopReason
+from jangada.executor.slots import Slot
 from jangada.jobs.job import AttemptFailure
 
 MEMORY_CHECK_S = 0.2
@@ -139,8 +140,8 @@ class SlotPool:
             return
         self._selector.register(child.socket, events, self._channel_reader(slot))
         self._watched[slot.index] = [child.socket.fileno()]
-        for name, fd in (("stdout", child.stdout), ("stderr", child.stderr)):
-            self._selector.register(fd, selectors.EVENT_READ, self._stream_reader(slot, name, fd))
+        for fd in (child.stdout, child.stderr):
+            self._selector.register(fd, selectors.EVENT_READ, self._output_reader(slot, fd))
             self._watched[slot.index].append(fd)
 
     def _channel_reader(self, slot: Slot) -> Callable[[], None]:
@@ -151,10 +152,10 @@ class SlotPool:
 
         return read
 
-    def _stream_reader(self, slot: Slot, name: str, fd: int) -> Callable[[], None]:
+    def _output_reader(self, slot: Slot, fd: int) -> Callable[[], None]:
         def read() -> None:
             # The child may have ended, and its descriptors been closed, in this very round of events.
-            if fd in self._watched.get(slot.index, ()) and not slot.read_stream(name):
+            if fd in self._watched.get(slot.index, ()) and not slot.read_output(fd):
                 self._selector.unregister(fd)
                 self._watched[slot.index].remove(fd)
 

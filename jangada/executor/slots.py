@@ -8,19 +8,15 @@ it runs on the one thread of `pool.SlotPool`, so there are no locks.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from jangada.clock import to_ms, utc_now
 from jangada.executor import memory
-from jangada.executor.capture import JobLog, StreamCapture
+from jangada.executor.capture import READ_BYTES, ChildOutput, JobLog
 from jangada.executor.messages import (
     PROTOCOL,
     Canceled,
@@ -35,90 +31,14 @@ from jangada.executor.messages import (
     encode_run,
 )
 from jangada.executor.process import ChildProcess, ChildRecipe, describe_exit
+from jangada.executor.running import Ending, SlotJob, SlotLimits, SlotObserver, StopReason
+from jangada.executor.verdict import cold_start, death_of, ending_of
 from jangada.jobs.job import AttemptFailure, ErrorCode
-from jangada.jobs.orders import Orders
-from jangada.jobs.queue import Lease
 
-READ_BYTES = 256 * 1024
 SETUP_BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 SOFT_LIMIT = 0.8
 """Share of the memory cap above which an idle child is replaced."""
 SETUP_LOG_LINES = 50
-
-
-class StopReason(StrEnum):
-    """Why the executor itself ends an attempt."""
-
-    CANCEL = "cancel"
-    TIMEOUT = "timeout"
-    DEADLINE = "deadline"
-    LOST = "lost"
-    MEMORY = "memory"
-
-
-@dataclass(slots=True, eq=False)
-class SlotJob:
-    """One leased job on its way through a slot."""
-
-    lease: Lease
-    orders: Orders
-    work_dir: Path
-    files: dict[str, list[str | None]] | None = None
-    slot: int = 0
-    claimed_cold: bool = False
-    """Claimed as `starting`, because no child was ready."""
-    is_prepared: bool = True
-    """False while its files are being put in place: it waits in its slot."""
-    number: int = 0
-    """Its number within the child it was sent to; 0: not sent."""
-    started: float | None = None
-    started_ms: int | None = None
-    stop: StopReason | None = None
-    kill_at: float | None = None
-    log: JobLog | None = None
-    peak_bytes: int = 0
-    metrics: dict[str, float | None] = field(default_factory=dict)
-
-
-Ending = Done | AttemptFailure | StopReason
-"""How an attempt ended: its output, its failure, or that we stopped it (cancel, lost)."""
-
-
-@dataclass(frozen=True, slots=True)
-class SlotLimits:
-    """What a slot enforces. Seconds, bytes."""
-
-    grace_s: float = 5.0
-    memory_bytes: int | None = None
-    recycle_after_jobs: int | None = None
-
-
-class SlotObserver:
-    """What a slot tells, called on the pool's thread; must not block. The base ignores everything."""
-
-    def ready(self, slot: Slot, hello: Hello, cold: bool) -> None:
-        """Its child can run jobs. *cold*: the first child of the slot, or one after a death."""
-
-    def unavailable(self, slot: Slot, reason: str) -> None:
-        """Its child cannot be set up; it will be tried again after a pause."""
-
-    def starting(self, slot: Slot) -> None:
-        """A child is being started."""
-
-    def began(self, job: SlotJob) -> None:
-        """User code of *job* starts now."""
-
-    def ended(self, job: SlotJob, ending: Ending) -> None:
-        """The attempt is over."""
-
-    def progress(self, job: SlotJob, fraction: float, message: str | None) -> None:
-        """The running job reported."""
-
-    def line(self, job: SlotJob, stream: str, text: str) -> None:
-        """The running job printed or logged a line."""
-
-    def recycled(self, slot: Slot, reason: str) -> None:
-        """An idle child is being replaced."""
 
 
 class Slot:
@@ -152,10 +72,11 @@ class Slot:
         self._cold_start: dict[str, float | None] = {}
         self._recycling = False
         self._setup_error: str | None = None
+        self._channel_error: str | None = None
         self._setup_lines: deque[str] = deque(maxlen=SETUP_LOG_LINES)
         self._results: dict[int, Ending] = {}
         self._decoder = Decoder()
-        self._captures: dict[str, StreamCapture] = {}
+        self._output: ChildOutput | None = None
         self._last_rss = 0
 
     # --- what the pool asks for -------------------------------------------------
@@ -172,15 +93,15 @@ class Slot:
             return
         self.child = child
         self._decoder = Decoder()
-        self._captures = {name: StreamCapture(name, child.nonce, self._on_line) for name in ("stdout", "stderr")}
+        self._output = ChildOutput({"stdout": child.stdout, "stderr": child.stderr}, child.nonce, self._on_line)
         self._results.clear()
         self._setup_lines.clear()
-        self._setup_error = None
+        self._setup_error = self._channel_error = None
         self._next_number = 1
         self._recycling = False
         self._last_rss = 0
         self._watch(self)
-        self._observer.starting(self)
+        self._observer.starting(self.index)
 
     def give(self, job: SlotJob) -> None:
         """Run *job* after those already here."""
@@ -209,7 +130,7 @@ class Slot:
         job.stop = reason
         if job.number == 0 or self.child is None:
             self.jobs.remove(job)
-            self._end(job, self._ending_of(job, None))
+            self._end(job, self._verdict(job, None))
             return
         self.child.cancel(job.number)
         if job is self.jobs[0]:
@@ -223,7 +144,7 @@ class Slot:
             self.child.kill()
             self._unwatch(self)
             self.child.reap()
-            self.child = None
+            self.child = self._output = None
         self.is_ready = False
         return jobs
 
@@ -291,23 +212,19 @@ class Slot:
         try:
             for message in self._decoder.feed(data):
                 self._take(message)
-        except (ValueError, IndexError):
+        except (ValueError, IndexError) as error:
+            # User code reached the channel, or it is a child of another version: nothing it says can be trusted.
+            self._channel_error = str(error)
             child.kill()
         self._settle()
 
-    def read_stream(self, name: str) -> bool:
+    def read_output(self, descriptor: int) -> bool:
         """Read what was printed; False at its end."""
-        if self.child is None:
+        if self._output is None:
             return False
-        try:
-            data = os.read(self.child.stdout if name == "stdout" else self.child.stderr, READ_BYTES)
-        except BlockingIOError:
-            return True
-        if not data:
-            return False
-        self._captures[name].feed(data)
+        goes_on = self._output.read(descriptor)
         self._settle()
-        return True
+        return goes_on
 
     def _take(self, message: Any) -> None:
         match message:
@@ -333,14 +250,16 @@ class Slot:
                 raise ValueError(f"unexpected {type(message).__name__}")
 
     def _on_hello(self, hello: Hello) -> None:
+        if self.child is None:
+            return
         if hello.protocol != PROTOCOL:
             self._setup_error = f"the child speaks protocol {hello.protocol}, this executor {PROTOCOL}"
             raise ValueError(self._setup_error)
         cold = not self._cold_start or self._failures > 0
         self._failures = 0
         self.is_ready = True
-        self._cold_start = _cold_start(self.child, hello)
-        self._observer.ready(self, hello, cold)
+        self._cold_start = cold_start(hello, time.monotonic() - self.child.started)
+        self._observer.ready(self.index, hello, cold)
         self._send_waiting()
 
     def _ended(self, number: int, metrics: dict[str, float], ending: Ending) -> None:
@@ -354,22 +273,13 @@ class Slot:
     def _settle(self) -> None:
         while self.jobs and self.jobs[0].number in self._results:
             job = self.jobs[0]
-            if any(capture.ended < job.number for capture in self._captures.values()):
-                # The marks were written before the result: they are in the pipes already.
-                for capture, fd in zip(self._captures.values(), self._stream_fds(), strict=False):
-                    if capture.ended < job.number:
-                        with contextlib.suppress(BlockingIOError):
-                            capture.feed(os.read(fd, READ_BYTES))
-                if any(capture.ended < job.number for capture in self._captures.values()):
-                    return
+            if self._output is not None and not self._output.has_all_of(job.number):
+                return
             self.jobs.popleft()
-            self._end(job, self._ending_of(job, self._results.pop(job.number)))
+            self._end(job, self._verdict(job, self._results.pop(job.number)))
             self._begin_head()
         if self.is_ready and not self.jobs:
             self._maybe_recycle()
-
-    def _stream_fds(self) -> tuple[int, ...]:
-        return (self.child.stdout, self.child.stderr) if self.child else ()
 
     # --- sending ----------------------------------------------------------------
 
@@ -411,35 +321,17 @@ class Slot:
             job.metrics["peak_rss_bytes"] = float(job.peak_bytes)
         self._observer.ended(job, ending)
 
-    def _ending_of(self, job: SlotJob, reported: Ending | None) -> Ending:
-        """What counts: a reason of ours comes before what the child reported while it was being stopped."""
-        match job.stop:
-            case None:
-                if reported is StopReason.CANCEL:
-                    # Nobody asked: the algorithm raised JobCanceled by itself.
-                    return AttemptFailure(ErrorCode.ALGORITHM_ERROR, "run raised JobCanceled without being canceled")
-                assert reported is not None  # noqa: S101 — without a stop there is a report
-                return reported
-            case StopReason.TIMEOUT:
-                limit = job.orders.execution_timeout_s
-                return AttemptFailure(ErrorCode.TIMEOUT, f"run took longer than {limit:g} s", retryable=True)
-            case StopReason.DEADLINE:
-                return AttemptFailure(ErrorCode.DEADLINE, "the job's deadline passed while it ran")
-            case StopReason.MEMORY:
-                used, cap = self._last_rss // memory.MIB, (self._limits.memory_bytes or 0) // memory.MIB
-                details = {"used_mib": used, "limit_mib": cap}
-                return AttemptFailure(
-                    ErrorCode.OOM, f"used {used} MiB, limit {cap} MiB", retryable=True, details=details
-                )
-            case _:
-                return job.stop
+    def _verdict(self, job: SlotJob, reported: Ending | None) -> Ending:
+        return ending_of(job, reported, rss_bytes=self._last_rss, cap_bytes=self._limits.memory_bytes)
 
     def _died(self) -> None:
         child = self.child
         if child is None:
             return
         child.kill_group()
-        self._drain()
+        if self._output is not None:
+            self._output.finish()
+            self._output = None
         self._unwatch(self)
         was_ready, self.is_ready = self.is_ready, False
         self.child = None
@@ -452,40 +344,24 @@ class Slot:
         if self.jobs and self.jobs[0].number:
             # Only the one that was running is to blame; the others begin again in the next child.
             job = self.jobs.popleft()
-            ending = self._ending_of(job, self._death_of(child, code)) if job.stop else self._death_of(child, code)
-            self._end(job, ending)
+            death = death_of(
+                code,
+                killed_by_us=child.killed,
+                oom_killer_struck=self._oom_watch.struck(),
+                rss_bytes=self._last_rss,
+                cap_bytes=self._limits.memory_bytes,
+                channel_error=self._channel_error,
+            )
+            self._end(job, self._verdict(job, death))
         elif not self._recycling:
             self._setup_failed(f"the idle child ended: {describe_exit(code)}")
             return
-        for job in self.jobs:
+        for job in list(self.jobs):
             job.number = 0
+            if job.stop is not None:
+                self.jobs.remove(job)
+                self._end(job, self._verdict(job, None))
         self.start()
-
-    def _death_of(self, child: ChildProcess, code: int) -> AttemptFailure:
-        how = describe_exit(code)
-        details: dict[str, Any] = {"child_died": True}
-        details |= {"exit_code": code} if code >= 0 else {"signal": how}
-        cap = self._limits.memory_bytes
-        near_cap = cap is not None and self._last_rss > 0.9 * cap
-        if self._oom_watch.struck() or (how == "SIGKILL" and near_cap):
-            return AttemptFailure(ErrorCode.OOM, "the child was killed: out of memory", retryable=True, details=details)
-        if how == "SIGKILL" and not child.killed:
-            return AttemptFailure(
-                ErrorCode.EXECUTOR_LOST,
-                "the child was killed from outside (SIGKILL; out of memory?)",
-                retryable=True,
-                details=details,
-            )
-        return AttemptFailure(
-            ErrorCode.ALGORITHM_ERROR, f"run ended the child process: {how}", retryable=True, details=details
-        )
-
-    def _drain(self) -> None:
-        for capture, fd in zip(self._captures.values(), self._stream_fds(), strict=True):
-            with contextlib.suppress(BlockingIOError):
-                while data := os.read(fd, READ_BYTES):
-                    capture.feed(data)
-            capture.close()
 
     def _setup_failed(self, reason: str) -> None:
         pause = SETUP_BACKOFF_S[min(self._failures, len(SETUP_BACKOFF_S) - 1)]
@@ -498,7 +374,7 @@ class Slot:
             for text in self._setup_lines:
                 self._keep(job, "stderr", text)
             self._end(job, AttemptFailure(ErrorCode.ALGORITHM_ERROR, message, retryable=True, retry_after_s=pause))
-        self._observer.unavailable(self, reason)
+        self._observer.unavailable(self.index, reason, list(self._setup_lines))
 
     # --- recycling --------------------------------------------------------------
 
@@ -519,7 +395,7 @@ class Slot:
                 reason = f"uses {rss // memory.MIB} MiB of {cap // memory.MIB}"
         if reason is not None:
             self._recycling = True
-            self._observer.recycled(self, reason)
+            self._observer.recycled(self.index, reason)
             self.child.kill()
 
     # --- lines ------------------------------------------------------------------
@@ -542,13 +418,3 @@ class Slot:
         at_ms = time.time_ns() // 1_000_000
         job.log.add(stream, text, at_ms)
         self._observer.line(job, stream, text)
-
-
-def _cold_start(child: ChildProcess | None, hello: Hello) -> dict[str, float | None]:
-    """What a job that waited for its child waited for: all of it, the interpreter, the imports with the set-up."""
-    phases = hello.phases
-    return {
-        "setup_s": round(time.monotonic() - child.started, 4) if child else None,
-        "environment_s": phases.get("environment"),
-        "load_s": round(phases.get("import", 0.0) + phases.get("setup", 0.0), 4),
-    }

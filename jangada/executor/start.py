@@ -22,7 +22,7 @@ from jangada.executor.environment import ensure_environment, is_built
 from jangada.executor.journal import Journal
 from jangada.executor.messages import Hello
 from jangada.executor.process import ChildRecipe
-from jangada.executor.slots import SlotLimits
+from jangada.executor.running import SlotLimits
 from jangada.ids import new_id
 from jangada.settings import Settings
 
@@ -84,16 +84,16 @@ def has_gpu() -> bool:
 def describe(manifest: AlgorithmManifest, python: Path, settings: Settings) -> dict[str, Any]:
     """Set the algorithm up once and say what it is. Raises `ConfigurationError` when it cannot be set up."""
     from jangada.executor.pool import SlotPool
-    from jangada.executor.slots import Slot, SlotObserver
+    from jangada.executor.running import SlotObserver
 
     answers: queue.SimpleQueue[Hello | str] = queue.SimpleQueue()
 
     class Listener(SlotObserver):
-        def ready(self, _slot: Slot, hello: Hello, _cold: bool) -> None:
+        def ready(self, _slot: int, hello: Hello, _cold: bool) -> None:
             answers.put(hello)
 
-        def unavailable(self, _slot: Slot, reason: str) -> None:
-            answers.put(reason)
+        def unavailable(self, _slot: int, reason: str, said: list[str]) -> None:
+            answers.put("\n  ".join([reason, *said[-12:]]))
 
     folder = _work_folder(settings, manifest.name, new_id("exe"))
     pool = SlotPool(1, recipe(manifest, python, folder / "lib", settings), SlotLimits(), folder, Listener())

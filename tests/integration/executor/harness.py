@@ -18,7 +18,7 @@ from jangada.executor import start
 from jangada.executor.files import JobFiles
 from jangada.executor.journal import Journal
 from jangada.executor.loop import ExecutorLoop, LoopOptions
-from jangada.executor.slots import SlotLimits
+from jangada.executor.running import SlotLimits
 from jangada.ids import new_id
 from jangada.jobs.execution import JobExecution
 from jangada.jobs.job import Job, Policy
@@ -37,7 +37,7 @@ def until(condition: Callable[[], Any], timeout_s: float = 15.0, what: str = "")
     while time.monotonic() < deadline:
         if answer := condition():
             return answer
-        time.sleep(0.01)
+        time.sleep(0.02)
     raise AssertionError(f"not within {timeout_s} s: {what or condition}")
 
 

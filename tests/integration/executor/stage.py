@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from jangada.algorithms.manifest import load_manifest
+from jangada.algorithms.manifest import AlgorithmManifest, load_manifest
 from jangada.clock import utc_now
 from jangada.executor.connect import Connections
 from jangada.ids import new_id
@@ -25,6 +25,7 @@ from tests.servers import MongoServer, RedisServer, started, until
 
 ROOT = Path(__file__).parents[3]
 TOYS = ROOT / "tests" / "algorithms" / "toy"
+TENANT = "ten_stage"
 
 
 class Stage:
@@ -43,6 +44,7 @@ class Stage:
             **settings,
         }
         self.log = folder / "executors.log"
+        self._manifests: dict[str, AlgorithmManifest] = {}
         self.connections = Connections.open(Settings.from_env(self.environ))
         self.service = JobService(
             self.connections.queue, self.connections.store, limits=QueueLimits(queue_jobs=None, queue_bytes=None)
@@ -62,28 +64,29 @@ class Stage:
 
     def submit(self, toy: str, inputs: Sequence[object], **policy: Any) -> list[str]:
         """Durable jobs for *toy*, one for each of *inputs*; their ids."""
-        manifest = load_manifest(TOYS / toy)
-        jobs = [
-            Job(
-                id=new_id("job"),
-                tenant_id="ten_stage",
-                algorithm=manifest.name,
-                algorithm_version=manifest.version,
-                deployment=manifest.name,
-                queue=manifest.name,
-                input=value,
-                created_at=utc_now(),
-                policy=Policy(**policy),
-            )
-            for value in inputs
-        ]
+        jobs = [self.make(toy, value, **policy) for value in inputs]
         for start in range(0, len(jobs), 500):
             self.service.submit_many(jobs[start : start + 500])
         return [job.id for job in jobs]
 
+    def make(self, toy: str, value: object, **policy: Any) -> Job:
+        """A job for *toy*, not submitted."""
+        manifest = self._manifests.get(toy) or self._manifests.setdefault(toy, load_manifest(TOYS / toy))
+        return Job(
+            id=new_id("job"),
+            tenant_id=TENANT,
+            algorithm=manifest.name,
+            algorithm_version=manifest.version,
+            deployment=manifest.name,
+            queue=manifest.name,
+            input=value,
+            created_at=utc_now(),
+            policy=Policy(**policy),
+        )
+
     def job(self, job_id: str) -> Job:
         """The job as a client sees it."""
-        return self.service.get(job_id, "ten_stage")
+        return self.service.get(job_id, TENANT)
 
     def wait_for(self, job_id: str, status: JobStatus, timeout_s: float = 20.0) -> Job:
         """The job once it has *status*."""

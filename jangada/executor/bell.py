@@ -1,0 +1,49 @@
+"""The thread that listens for new jobs."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+
+from jangada.jobs.execution import JobExecution
+
+LISTEN_S = 1.0
+
+
+class Bell:
+    """Listens for new jobs on a thread of its own, only while the loop has asked it to."""
+
+    def __init__(self, execution: JobExecution, on_ring: Callable[[], None]) -> None:
+        self._execution = execution
+        self._on_ring = on_ring
+        self._wanted = threading.Event()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="bell", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def listen(self) -> None:
+        """Say once when the bell rings next, or nothing."""
+        if not self._wanted.is_set():
+            self._wanted.set()
+
+    def stop(self) -> None:
+        """Listen no more; the thread ends by itself within a second."""
+        self._stopped = True
+        self._wanted.set()
+
+    def _run(self) -> None:
+        while not self._stopped:
+            self._wanted.wait()
+            self._wanted.clear()
+            try:
+                while not self._stopped and not self._execution.wait(LISTEN_S):
+                    pass
+                self._on_ring()
+            except Exception:  # noqa: BLE001 — the loop meets the same failure and reports it
+                time.sleep(random.uniform(0.5, 1.0))
+                self._wanted.set()

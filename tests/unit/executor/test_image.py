@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jangada.algorithms.manifest import load_manifest
+from jangada.executor.image import main, stage_image
+
+
+@pytest.fixture
+def algorithm(tmp_path: Path) -> Path:
+    folder = tmp_path / "executors" / "one"
+    folder.mkdir(parents=True)
+    (folder / "executor.yml").write_text('name: one\nversion: "1.0.0"\nshared: [lib]\napt: [tesseract-ocr-por]\n')
+    (folder / "requirements.txt").write_text("onnxruntime==1\n")
+    (folder / "requirements-gpu.txt").write_text("onnxruntime-gpu==1\n")
+    (folder / "algorithm.py").touch()
+    (folder / "__pycache__").mkdir()
+    (tmp_path / "executors" / "lib").mkdir()
+    (tmp_path / "executors" / "lib" / "requirements.txt").write_text("pillow==1")
+    return folder
+
+
+@pytest.mark.parametrize(("gpu", "wanted"), [(False, "onnxruntime==1"), (True, "onnxruntime-gpu==1")])
+def test_an_image_gets_the_algorithm_what_it_shares_and_the_right_requirements(
+    algorithm: Path, tmp_path: Path, gpu: bool, wanted: str
+) -> None:
+    stage = tmp_path / "stage"
+    stage_image(load_manifest(algorithm), stage, gpu=gpu)
+    assert (stage / "requirements.txt").read_text() == f"{wanted}\npillow==1\n"
+    assert (stage / "apt.txt").read_text() == "tesseract-ocr-por\n"
+    assert not (stage / "main" / "__pycache__").exists()
+    found = load_manifest((stage / "main").resolve())
+    assert [folder.name for folder in found.import_folders] == ["one", "lib"]
+
+
+def test_a_wrong_manifest_is_one_line_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path), "--stage", str(tmp_path / "stage")]) == 2
+    assert capsys.readouterr().err.startswith("jangada.executor.image: ")
