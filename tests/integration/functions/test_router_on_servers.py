@@ -8,11 +8,16 @@ import uuid
 
 import pytest
 
+from functions.router.handler import background, create_app
 from jangada.clock import utc_now
+from jangada.jobs.execution import Completion, JobExecution
 from jangada.settings import Settings
+from jangada.webhooks.guard import OutboundGuard
+from jangada.webhooks.notifier import WebhookNotifier
 from jangada.wiring import Services
 from tests.contract.api.conftest import make_api
 from tests.contract.api.test_events import lived, read
+from tests.integration.webhooks.test_webhook_sending import Receiver
 
 ECHO = {"algorithm": "echo", "input": {"text": "olá"}}
 
@@ -143,3 +148,42 @@ def test_a_batch_a_big_input_a_retry_and_feedback(api):
     assert api.post(f"/v1/jobs/{big['id']}/retry").json["retry_of"] == big["id"]
     assert api.post(f"/v1/jobs/{big['id']}/feedback", {"label": {"$a": 2**70 // 2**7}}).status_code == 201
     assert len(api.services.feedback.of_job(big["id"], "acme")) == 1
+
+
+@pytest.fixture
+def receiver():
+    one = Receiver()
+    yield one
+    one.close()
+
+
+def test_webhooks_are_sent_for_a_finished_and_for_a_canceled_job(api, receiver):
+    api.services.guard = OutboundGuard(allowed_hosts=["127.0.0.1"])
+    api.app = create_app(api.services)
+    sending = background(api.services)
+    sending.start()
+    try:
+        hook = {"webhook": {"url": receiver.url(), "events": ["started"]}}
+        job = api.submit(**hook)
+        execution = JobExecution(
+            api.services.queue,
+            api.services.store,
+            queue_name="echo",
+            executor_id="exec_test",
+            notify=WebhookNotifier(api.services.queue),
+        )
+        (lease,) = execution.exchange(want=1)
+        execution.exchange([Completion(lease, output={"text": "done"})])
+        told = {json.loads(body)["type"]: json.loads(body)["data"] for *_, body in receiver.wait_for(2)}
+        assert set(told) == {"job.running", "job.succeeded"}
+        assert told["job.succeeded"]["id"] == job["id"]
+        assert told["job.succeeded"]["output"] == {"text": "done"}
+        # Nobody notifies of this one: the sweep finds that it is due.
+        canceled = api.submit(**hook)
+        api.post(f"/v1/jobs/{canceled['id']}/cancel")
+        last = json.loads(receiver.wait_for(3, timeout_s=15)[2][3])
+        assert (last["type"], last["data"]["id"]) == ("job.canceled", canceled["id"])
+        states = {one["type"]: one["state"] for one in api.get("/v1/webhooks/deliveries").json["data"]}
+        assert states["job.succeeded"] == "delivered"
+    finally:
+        sending.stop()

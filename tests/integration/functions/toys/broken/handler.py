@@ -1,0 +1,3 @@
+"""Has nothing to serve."""
+
+ANSWER = 42

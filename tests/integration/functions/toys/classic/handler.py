@@ -1,0 +1,5 @@
+"""As OpenFaaS' classic templates have it."""
+
+
+def handle(req):
+    return req.upper()
