@@ -19,6 +19,7 @@ from jangada.jobs.view import job_object
 from .holding import Holding
 
 KEEP_ALIVE_S = 15.0
+LOOK_EVERY_S = 2.0
 RECONNECT_MS = 3000
 _FINAL_TYPES = frozenset(f"job.{status.value}" for status in FINAL_STATUSES)
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -48,7 +49,8 @@ def stream(jobs: JobService, holding: Holding, job: Job, *, after: int, base: st
         raise OverloadedError(
             f"{holding.places} requests wait here already; ask again, or poll the job", retry_after_s=5
         )
-    body = _Stream(EventSource(jobs, job, after=after, base=base), holding.leave)
+    gone = request.environ.get("waitress.client_disconnected")
+    body = _Stream(EventSource(jobs, job, after=after, base=base, is_gone=gone), holding.leave)
     return Response(body, 200, _HEADERS, content_type="text/event-stream; charset=utf-8", direct_passthrough=True)
 
 
@@ -84,6 +86,8 @@ class EventSource:
     job: Job
     after: int
     base: str
+    is_gone: Callable[[], bool] | None = None
+    """Whether the caller has gone away, where the server can tell; asked each `LOOK_EVERY_S`."""
     keep_alive_s: float = KEEP_ALIVE_S
 
     def lines(self) -> Iterator[bytes]:
@@ -104,7 +108,8 @@ class EventSource:
                 return
         silent_since = time.monotonic()
         while True:
-            events = self.jobs.events(self.job, self.after, self.keep_alive_s)
+            asked_at = time.monotonic()
+            events = self.jobs.events(self.job, self.after, min(self.keep_alive_s, LOOK_EVERY_S))
             for event in events:
                 if self.after and event.number > self.after + 1 and event.type not in _FINAL_TYPES:
                     yield from self._gap()
@@ -116,9 +121,11 @@ class EventSource:
             if events:
                 silent_since = now
                 continue
-            if now - silent_since < self.keep_alive_s * 0.5:
-                # An implementation that cannot block for as long as it was asked to: do not spin.
-                time.sleep(0.05)
+            if self.is_gone is not None and self.is_gone():
+                return
+            if now - silent_since < self.keep_alive_s:
+                # Something that could not block for as long as it was asked to must not make us spin.
+                time.sleep(max(0.0, 0.05 - (now - asked_at)))
                 continue
             silent_since = now
             yield b": keep-alive\n\n"
