@@ -98,3 +98,9 @@ def test_both_readmes_show_the_same_code():
     readmes = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.pt-BR.md")]
     blocks = [[re.sub(r"\s*#.*", "", block) for block in re.findall(r"```.*?```", text, re.DOTALL)] for text in readmes]
     assert blocks[0] == blocks[1]
+
+
+def test_every_decision_is_in_the_list():
+    folder = ROOT / "docs" / "decisions"
+    listed = set(LINK.findall((folder / "README.md").read_text(encoding="utf-8")))
+    assert {path.name for path in folder.glob("[0-9]*.md")} <= listed
