@@ -11,15 +11,26 @@ from urllib.parse import unquote_plus
 
 from flask import Flask, Response, request
 
-from jangada.errors import JangadaError, UnauthenticatedError, UnsupportedMediaTypeError
+from jangada.errors import (
+    ConfigurationError,
+    ConflictError,
+    JangadaError,
+    UnauthenticatedError,
+    UnsupportedMediaTypeError,
+)
+from jangada.http.auth import caller
 from jangada.http.body import parse_json, read_bytes, require_media_type
 from jangada.http.openapi import Answer, documented
 from jangada.http.render import respond
+from jangada.logs import get_logger
+from jangada.tenants import Scope
 from jangada.tenants.keys import parse_plaintext
 from jangada.wiring import Services
 
 from .answers import JsonWebKeySet, OAuthProblem, TokenObject
 from .requests import TokenRequest
+
+_log = get_logger()
 
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _MAX_BODY_BYTES = 16 * 1024
@@ -61,33 +72,7 @@ def register(app: Flask, services: Services) -> None:
         public=True,
     )
     def issue_token() -> Response:
-        fields = _read_fields()
-        grant = fields.get("grant_type")
-        if not grant:
-            raise OAuthError("invalid_request", "grant_type is missing")
-        if grant != "client_credentials":
-            raise OAuthError("unsupported_grant_type", "expected grant_type=client_credentials")
-        client = _read_client(fields)
-        try:
-            key = services.authenticator.check_key(client.key_id, client.secret)
-        except UnauthenticatedError as error:
-            raise OAuthError("invalid_client", error.detail, 401) from error
-        scopes = key.scopes
-        if fields.get("scope"):
-            scopes = frozenset(fields["scope"].split())
-            if not scopes <= key.scopes:
-                raise OAuthError("invalid_scope", "the key does not hold all of these scopes")
-        token = services.tokens.issue(key_id=key.id, tenant_id=key.tenant_id, scopes=scopes, until=key.expires_at)
-        life_s = services.tokens.ttl_s
-        if key.expires_at is not None:
-            life_s = min(life_s, (key.expires_at - services.clock()).total_seconds())
-        answer = {
-            "access_token": token,
-            "token_type": "Bearer",
-            "expires_in": int(life_s),
-            "scope": " ".join(sorted(scopes)),
-        }
-        return respond(answer, headers=_NO_STORE)
+        return _issue(services)
 
     @app.get("/v1/.well-known/jwks.json")
     @documented(
@@ -99,12 +84,61 @@ def register(app: Flask, services: Services) -> None:
     def jwks() -> Response:
         return respond(services.tokens.jwks(), headers={"Cache-Control": "public, max-age=300"})
 
+    @app.post("/v1/token/rotate")
+    @documented(
+        "Make a new key to sign tokens with",
+        tag="keys",
+        scopes=["admin"],
+        description="New tokens are signed with it at once; those given out before stay valid to their end. "
+        "Where the signing keys are files of the operator, a file is added instead, and this answers 409.",
+        answers={200: Answer("the key set from now on", JsonWebKeySet)},
+        problems=[409],
+    )
+    def rotate() -> Response:
+        me = caller(Scope.ADMIN)
+        try:
+            kid = services.tokens.rotate()
+        except ConfigurationError as error:
+            raise ConflictError(error.detail) from error
+        _log.info("token.rotated", kid=kid, by=me.key_id)
+        return respond(services.tokens.jwks(), headers=_NO_STORE)
+
     @app.errorhandler(OAuthError)
     def oauth_error(error: OAuthError) -> Response:
         headers = dict(_NO_STORE)
         if error.status == 401:
             headers["WWW-Authenticate"] = 'Basic realm="jangada", charset="UTF-8"'
         return respond({"error": error.error, "error_description": error.description}, error.status, headers)
+
+
+def _issue(services: Services) -> Response:
+    fields = _read_fields()
+    grant = fields.get("grant_type")
+    if not grant:
+        raise OAuthError("invalid_request", "grant_type is missing")
+    if grant != "client_credentials":
+        raise OAuthError("unsupported_grant_type", "expected grant_type=client_credentials")
+    client = _read_client(fields)
+    try:
+        key = services.authenticator.check_key(client.key_id, client.secret)
+    except UnauthenticatedError as error:
+        raise OAuthError("invalid_client", error.detail, 401) from error
+    scopes = key.scopes
+    if fields.get("scope"):
+        scopes = frozenset(fields["scope"].split())
+        if not scopes <= key.scopes:
+            raise OAuthError("invalid_scope", "the key does not hold all of these scopes")
+    token = services.tokens.issue(key_id=key.id, tenant_id=key.tenant_id, scopes=scopes, until=key.expires_at)
+    life_s = services.tokens.ttl_s
+    if key.expires_at is not None:
+        life_s = min(life_s, (key.expires_at - services.clock()).total_seconds())
+    answer = {
+        "access_token": token,
+        "token_type": "Bearer",
+        "expires_in": int(life_s),
+        "scope": " ".join(sorted(scopes)),
+    }
+    return respond(answer, headers=_NO_STORE)
 
 
 def _read_fields() -> Mapping[str, str]:

@@ -236,3 +236,20 @@ def test_a_path_is_where_the_bytes_lie_or_none(store: ArtifactStore):
     assert path is None or path.read_bytes() == b"bytes"
     if isinstance(store, FolderArtifactStore):
         assert path is not None
+
+
+def test_what_is_kept_longer_while_it_is_being_collected_stays(
+    store: ArtifactStore, clock: Hand, monkeypatch: pytest.MonkeyPatch
+):
+    artifact = store.put("acme", b"x")
+    clock.pass_s(3600)
+    find = store._records.expired
+
+    def find_then_keep(now: datetime, limit: int) -> list[Any]:
+        found = find(now, limit)
+        store.keep([artifact.id], clock.now + timedelta(days=1))
+        return found
+
+    monkeypatch.setattr(store._records, "expired", find_then_keep)
+    assert store.collect_expired() == 0
+    assert read(store, artifact) == b"x"

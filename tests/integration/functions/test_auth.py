@@ -198,6 +198,17 @@ def test_a_bad_token_request_is_answered_in_oauths_shape(client, kind):
     assert ("WWW-Authenticate" in answer.headers) == (status == 401)
 
 
+def test_a_rotation_signs_with_a_new_key_and_keeps_old_tokens(client, services, admin):
+    grant = {"grant_type": "client_credentials", "client_secret": new_key(client, admin, scopes=["jobs:read"])["key"]}
+    before = client.post("/v1/token", data=grant).json["access_token"]
+    assert client.post("/v1/token/rotate", headers=headers_of(services)).status_code == 403
+    assert len(client.post("/v1/token/rotate", headers=admin).json["keys"]) == 2
+    after = client.post("/v1/token", data=grant).json["access_token"]
+    assert jwt.get_unverified_header(before)["kid"] != jwt.get_unverified_header(after)["kid"]
+    for token in (before, after):
+        assert client.get("/v1/whoami", headers=bearer(token)).status_code == 200
+
+
 def test_a_scope_beyond_the_keys_is_refused(client, admin):
     made = new_key(client, admin, scopes=["jobs:read"])
     grant = {"grant_type": "client_credentials", "client_secret": made["key"], "scope": "jobs:read admin"}

@@ -56,6 +56,15 @@ def test_what_expires_while_it_is_cached_ends_in_time(world: World, kind: str):
         world.authenticator.authenticate(header)
 
 
+def test_a_token_ends_with_its_key_whatever_it_says_itself(world: World):
+    key, _ = world.key("jobs:read", life_s=2)
+    token = world.tokens.issue(key_id=key.id, tenant_id="acme", scopes=key.scopes)
+    world.authenticator.authenticate(f"Bearer {token}")
+    world.pass_s(2)
+    with pytest.raises(UnauthenticatedError):
+        world.authenticator.authenticate(f"Bearer {token}")
+
+
 def test_a_refusal_is_cached_too(world: World, monkeypatch):
     header = f"Bearer jgd_{'0' * 26}_{'A' * 43}"
     reads = []
