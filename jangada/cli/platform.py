@@ -92,16 +92,19 @@ def status(as_json: bool, home: Path | None) -> None:
         return
     table = Table(title=f"{state.url}  ({state.state})")
     table.add_column("part", no_wrap=True)
-    table.add_column("state", overflow="fold")
+    table.add_column("state", no_wrap=True)
     for heading in ("pid", "uptime", "restarts", "memory", "port"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         memory = f"{row['memory_bytes'] / 2**20:.0f} MiB" if row["memory_bytes"] else ""
         uptime = _duration(row["uptime_s"]) if row["uptime_s"] is not None else ""
-        what = f"{row['state']}: {row['note']}" if row["note"] else row["state"]
-        cells = (row["part"], what, row["pid"] or "", uptime, row["restarts"], memory, row["port"] or "")
+        cells = (row["part"], row["state"], row["pid"] or "", uptime, row["restarts"], memory, row["port"] or "")
         table.add_row(*(str(cell) for cell in cells))
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    for row in rows:
+        if row["note"]:
+            console.print(f"{row['part']} {row['note']} (log: {place.log_file(row['part'])})", markup=False)
 
 
 @click.command()
@@ -168,9 +171,11 @@ def _row(part: PartState) -> dict[str, Any]:
             memory = process.memory_info().rss
         except psutil.Error:
             process = None
+    # The gateway tells of the functions; where it was killed itself, its last word is not the truth.
+    is_gone = process is None and part.state in {"ready", "starting"}
     return {
         "part": part.part,
-        "state": part.state,
+        "state": "gone" if is_gone else part.state,
         "pid": part.pid if process is not None else None,
         "uptime_s": round(time.time() - part.started_at, 1) if process is not None and part.started_at else None,
         "restarts": part.restarts,

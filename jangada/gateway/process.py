@@ -45,11 +45,16 @@ def free_port() -> int:
 
 @dataclass(slots=True)
 class Backoff:
-    """How long to wait before a restart: doubles from *first_s* to *most_s*; a life of *calm_s* forgets the past."""
+    """
+    How long to wait before a restart: doubles from *first_s* to *most_s*; a life of *calm_s* forgets the past.
+
+    It is there to spare the processor from something that ends as soon as it
+    starts, not to punish: what worked and was killed comes back at once.
+    """
 
     first_s: float = 0.1
-    most_s: float = 15.0
-    calm_s: float = 20.0
+    most_s: float = 10.0
+    calm_s: float = 3.0
     _failures: int = 0
 
     def after(self, lifetime_s: float) -> float:
