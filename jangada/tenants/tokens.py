@@ -166,8 +166,8 @@ class Tokens:
     def _load(self) -> None:
         found = self._from_files() or self._from_store()
         now = self._clock()
-        # A key retired longer ago than a token lives can have signed nothing that is still valid.
-        kept = [k for k in found if k.retired_at is None or (now - k.retired_at).total_seconds() < self.ttl_s + 60]
+        # Another replica may sign with a retired key until it looks again, and what it signs then lives as long.
+        kept = [k for k in found if k.retired_at is None or (now - k.retired_at).total_seconds() < 2 * self.ttl_s]
         signers = [k for k in kept if k.retired_at is None]
         private = {k.kid: _read_private(k.private_pem, k.slot) for k in kept}
         with self._lock:
