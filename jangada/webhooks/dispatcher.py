@@ -119,7 +119,7 @@ class WebhookDispatcher:
             return
         delay_s = self._lanes.add(held)
         if delay_s is not None:
-            self._put_back(lease, delay_s, "its receiver has too many waiting")
+            self._put_back(lease, delay_s)
             return
         with self._changed:
             self._held[lease.job_id] = held
@@ -140,7 +140,7 @@ class WebhookDispatcher:
         except Exception as error:  # noqa: BLE001 - the edge of a thread
             # The edge of this thread: a fault of ours must not end the sending of others.
             _log.error("webhook.sender_failed", delivery_id=held.delivery.id, exc_info=error)
-            self._put_back_quietly(held.lease, 300.0, "internal")
+            self._put_back_quietly(held.lease, 300.0)
         finally:
             self._lanes.done(held)
             with self._changed:
@@ -153,33 +153,29 @@ class WebhookDispatcher:
         try:
             after = self._sender.attempt(held.delivery)
         except JobNotReadyError:
-            self._put_back(held.lease, _LOOK_AGAIN_S, "the job's outcome is not visible yet")
+            self._put_back(held.lease, _LOOK_AGAIN_S)
             return
         except StoreUnavailableError:
-            self._put_back_quietly(held.lease, 5.0, "the store was away")
+            self._put_back_quietly(held.lease, 5.0)
             raise
         if after.state is DeliveryState.PENDING and after.next_at is not None and after.epoch == held.delivery.epoch:
             delay_s = max(0.0, (after.next_at - self._clock()).total_seconds())
-            self._put_back(held.lease, delay_s, after.attempts[-1].error if after.attempts else None)
+            self._put_back(held.lease, delay_s)
         else:
             self._finish(held.lease, after.state.value)
 
     def _finish(self, lease: Lease, status: str) -> None:
         self._queue.finish_and_claim(QUEUE, self._name, finished=[Finish(lease, status)], settle=0)
 
-    def _put_back(self, lease: Lease, delay_s: float, why: str | None) -> None:
-        attempt = {
-            "number": lease.attempt,
-            "outcome": "handed_back",
-            "error": {"message": why},
-            "executor_id": self._name,
-            "ended_ms": to_ms(self._clock()),
-        }
+    def _put_back(self, lease: Lease, delay_s: float) -> None:
+        # Short, since a delivery may be put back many times; what was answered is in the delivery's own record.
+        attempt = {"number": lease.attempt, "outcome": "handed_back", "error": None, "executor_id": None}
+        attempt["ended_ms"] = to_ms(self._clock())
         self._queue.retry(QUEUE, lease, delay_s=delay_s, attempt=attempt)
 
-    def _put_back_quietly(self, lease: Lease, delay_s: float, why: str) -> None:
+    def _put_back_quietly(self, lease: Lease, delay_s: float) -> None:
         try:
-            self._put_back(lease, delay_s, why)
+            self._put_back(lease, delay_s)
         except StoreUnavailableError as error:
             _log.warning("webhook.not_put_back", delivery_id=lease.job_id, reason=error.detail)
 

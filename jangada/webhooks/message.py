@@ -20,8 +20,8 @@ from jangada.jobs.view import job_object, thin_job_object
 from jangada.webhooks.delivery import Delivery
 from jangada.webhooks.signing import signed_headers
 
-QUEUE = "webhooks"
-"""The queue of deliveries; no algorithm may have this name."""
+QUEUE = "_webhooks"
+"""The queue of deliveries; an algorithm's name, and so its queue, begins with a letter or a digit."""
 THIN_OVER_BYTES = 20_000
 SENDER_ATTEMPTS = 1000
 """The queue's own attempts (also of senders that vanished); the retry schedule is in `delivery`."""
