@@ -11,10 +11,11 @@ import datetime
 import hashlib
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from compliance import assess, excluded_kind
+from documents.checking import checked
 from documents.engines.engine import Engine, Engines
 from documents.facts.amounts import FoundAmount, find_amounts
 from documents.facts.authors import Author, find_author
@@ -31,6 +32,7 @@ from documents.lines import Reading
 from documents.pages import SourcePage
 from documents.reading import UNCOVERED_LIMIT, PageReading, strip_of
 from documents.request import PageRequest, read_document
+from documents.spelling import mended
 from elements import (
     Amount,
     Compliance,
@@ -60,6 +62,8 @@ _EXPECTED = {
     "fatura": ("date", "amount"), "holerite": ("amount",),
 }
 """What a kind cannot do without; its absence means that something was not read."""
+_BROKEN_YEAR = re.compile(r"(?:\bde\s?|[/.-])(?:1[89]|20)\d{3}\b")
+"""A year of five digits: the engine saw one digit as two."""
 _PUBLIC = re.compile(
     r"prefeitura|municipio|municipal|governo|secretaria d|ministerio|estado d|camara|tribunal|autarquia|federal|estadual|publica"
 )
@@ -102,6 +106,8 @@ class _PageFindings:
     dates: Dates
     amounts: list[FoundAmount]
     people: list[Found]
+    disputed_lines: list[int]
+    """Lines with a date or an amount that two readings see differently."""
 
     def evidence(self, line: int, text: str | None = None) -> Evidence:
         shown = self.result.reading.lines[line]
@@ -112,9 +118,9 @@ class DocMetadata:
     """See the module."""
 
     def setup(self) -> None:
-        """Load the engine that `auto` means, so that no job pays for it."""
+        """Load the engine that `auto` means and the one that checks it, so that no job pays for them."""
         self._engines = Engines()
-        self._engines.choose()
+        self._engines.other(self._engines.choose())
 
     def run(self, input: In, context: Context) -> Out:
         """Read the wanted pages and state what they say. Raises `InvalidInput` for a file without a readable page."""
@@ -149,11 +155,14 @@ def _find(result: PageReading, engine: Engine, other: Engine | None) -> _PageFin
     identifiers = find_identifiers(reading)
     if identifiers.doubtful_lines:
         reading = _second_look(result, identifiers.doubtful_lines, other or engine)
-        if reading is not result.reading:
-            result = PageReading(result.number, result.page, reading, result.engine, result.uncovered, result.timings_ms)
-            identifiers = find_identifiers(reading)
+    uncheckable = {date.line for date in find_dates(reading, english=english).found}
+    uncheckable |= {amount.found.line for amount in find_amounts(reading, english=english)}
+    uncheckable |= {reading.line_at(match.start()) for match in _BROKEN_YEAR.finditer(reading.text)}
+    result = replace(result, reading=reading)
+    reading, disputed = checked(result, sorted(uncheckable), engine, other)
     return _PageFindings(
-        result, identifiers, find_dates(reading, english=english), find_amounts(reading, english=english), find_people(reading)
+        replace(result, reading=reading), find_identifiers(reading), find_dates(reading, english=english),
+        find_amounts(reading, english=english), find_people(reading), disputed,
     )
 
 
@@ -163,7 +172,7 @@ def _second_look(result: PageReading, doubtful: list[int], engine: Engine) -> Re
     changed = False
     for index in doubtful[:8]:
         text, confidence = engine.read_strip(strip_of(result, lines[index]))
-        again = type(lines[index])(text, confidence, lines[index].left, lines[index].top, lines[index].right, lines[index].bottom)
+        again = replace(lines[index], text=mended(text), confidence=confidence)
         alone = find_identifiers(Reading([again], result.reading.width, result.reading.height))
         if not alone.doubtful_lines and (alone.cpf or alone.cnpj):
             lines[index] = again
@@ -347,6 +356,8 @@ def _reasons(
             reasons.append(f"text_not_read: page {number}")
         if item.identifiers.doubtful_lines:
             reasons.append(f"check_digits_fail: page {number}, line {item.identifiers.doubtful_lines[0]}")
+        if item.disputed_lines:
+            reasons.append(f"readings_disagree: page {number}, line {item.disputed_lines[0]}")
         if item.dates.ambiguous:
             reasons.append(f"day_and_month_may_be_swapped: page {number}")
     if kind.slug is None:

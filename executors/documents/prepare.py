@@ -174,7 +174,20 @@ def find_sheet(page: np.ndarray) -> np.ndarray | None:
     small = cv2.GaussianBlur(cv2.resize(page, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), (5, 5), 0)
     # Text vanishes in a closing, the edge of the sheet stays.
     closed = cv2.morphologyEx(small, cv2.MORPH_CLOSE, np.ones((13, 13), np.uint8))
-    level, mask = cv2.threshold(closed, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+    rim = np.concatenate([closed[:6].ravel(), closed[-6:].ravel(), closed[:, :6].ravel(), closed[:, -6:].ravel()])
+    ground, light = float(np.median(rim)), float(np.percentile(closed, 95))
+    if ground > 0.8 * light:
+        return None
+    # Otsu's level may run through a shadow on the sheet; levels just above the ground do not.
+    levels = [ground + share * (light - ground) for share in (0.2, 0.35, 0.5)]
+    levels.append(cv2.threshold(closed, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)[0])
+    found = [quad for level in levels if (quad := _bright_quad(closed, level)) is not None]
+    return max(found, key=cv2.contourArea) / scale if found else None
+
+
+def _bright_quad(closed: np.ndarray, level: float) -> np.ndarray | None:
+    """Corners, clockwise from the top left, of the largest region above *level*, if it is a sheet's shape."""
+    mask = cv2.threshold(closed, level, 255, cv2.THRESH_BINARY)[1]
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     if not contours:
         return None
@@ -183,18 +196,25 @@ def find_sheet(page: np.ndarray) -> np.ndarray | None:
     if not 0.2 * whole < area < 0.97 * whole:
         return None
     quad = cv2.approxPolyDP(cv2.convexHull(outline), 0.03 * cv2.arcLength(outline, True), True)
-    if len(quad) != 4 or cv2.contourArea(quad) < 0.9 * area:
+    if len(quad) != 4 or not 0.93 < area / cv2.contourArea(quad) < 1.07:
         return None
     inside = np.zeros_like(mask)
     cv2.fillConvexPoly(inside, quad, 255)
-    light, dark = closed[inside > 0].mean(), closed[inside == 0].mean()
-    if dark > 0.78 * light:
+    if closed[inside == 0].mean() > 0.78 * closed[inside > 0].mean():
         return None
-    corners = quad.reshape(4, 2).astype(np.float32) / scale
+    corners = quad.reshape(4, 2).astype(np.float32)
     total, difference = corners.sum(axis=1), corners[:, 1] - corners[:, 0]
     ordered = np.array([corners[total.argmin()], corners[difference.argmin()],
                         corners[total.argmax()], corners[difference.argmax()]], dtype=np.float32)
-    return ordered if len(np.unique(ordered, axis=0)) == 4 else None
+    if len(np.unique(ordered, axis=0)) != 4:
+        return None
+    sides = np.roll(ordered, -1, axis=0) - ordered
+    lengths = np.linalg.norm(sides, axis=1)
+    # Seen from a usual angle a sheet keeps nearly right angles and nearly equal opposite sides.
+    cosines = np.abs((sides * np.roll(sides, 1, axis=0)).sum(axis=1)) / (lengths * np.roll(lengths, 1))
+    if cosines.max() > 0.35 or not all(0.7 < lengths[i] / lengths[i + 2] < 1.43 for i in (0, 1)):
+        return None
+    return ordered
 
 
 def straightened_sheet(page: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field, replace
 
+import cv2
 import numpy as np
 
 from documents.engines.engine import Engine, EngineName
 from documents.lines import Line, Reading
 from documents.pages import SourcePage
-from documents.prepare import Prepared, as_is, ink_outside, prepare
+from documents.prepare import Prepared, as_is, grey, ink_outside, prepare
 from documents.spelling import mended
 
 UNCOVERED_LIMIT = 0.12
@@ -23,6 +24,8 @@ class PageReading:
     """What one page says, and how it was found out."""
 
     number: int
+    source: np.ndarray
+    """The stored page's pixels."""
     page: Prepared
     reading: Reading
     engine: EngineName
@@ -50,10 +53,10 @@ def read_page(source: SourcePage, engine: Engine, *, lang: list[str], dpi: int |
     started = time.perf_counter()
     page = (as_is if clean else prepare)(source.image, dpi or source.dpi)
     prepared = time.perf_counter()
-    best = _read_upright(source.number, page, engine, lang)
+    best = _read_upright(source, page, engine, lang)
     read = time.perf_counter()
     if other is not None and (best.uncovered > UNCOVERED_LIMIT or _reads_poorly(best.reading)):
-        second = _read_upright(source.number, page, other, lang)
+        second = _read_upright(source, page, other, lang)
         if _worth(second.reading) > 1.02 * _worth(best.reading):
             best = second
     best.timings_ms.update(
@@ -64,7 +67,7 @@ def read_page(source: SourcePage, engine: Engine, *, lang: list[str], dpi: int |
     return best
 
 
-def _read_upright(number: int, page: Prepared, engine: Engine, lang: list[str]) -> PageReading:
+def _read_upright(source: SourcePage, page: Prepared, engine: Engine, lang: list[str]) -> PageReading:
     upright = engine.upright(page)
     best = _read(upright, engine, lang)
     if _stands(best):
@@ -81,7 +84,7 @@ def _read_upright(number: int, page: Prepared, engine: Engine, lang: list[str]) 
             if not _reads_poorly(best):
                 break
     boxes = [(line.left, line.top, line.right, line.bottom) for line in best.lines]
-    return PageReading(number, upright, best, engine.name, ink_outside(upright.image, boxes))
+    return PageReading(source.number, source.image, upright, best, engine.name, ink_outside(upright.image, boxes))
 
 
 def _read(page: Prepared, engine: Engine, lang: list[str]) -> Reading:
@@ -105,10 +108,20 @@ def _worth(reading: Reading) -> float:
     return sum(line.confidence**2 * len(line.text.replace(" ", "")) for line in reading.lines)
 
 
-def strip_of(result: PageReading, line: Line) -> np.ndarray:
-    """The picture of one line of the prepared page, with a little paper around it."""
-    pad = 0.25 * line.height
-    height, width = result.page.image.shape[:2]
-    top, bottom = max(0, int(line.top - pad)), min(height, int(line.bottom + pad) + 1)
-    left, right = max(0, int(line.left - pad)), min(width, int(line.right + pad) + 1)
-    return result.page.image[top:bottom, left:right]
+def strip_of(result: PageReading, line: Line, *, scale: float = 1.5) -> np.ndarray:
+    """
+    The picture of one line, *scale* times as large as on the prepared page, with a little paper around it.
+
+    Taken from the stored page, which usually has more pixels than the prepared one.
+    """
+    pad = 0.3 * line.height
+    left, top = line.left - pad, line.top - pad
+    width, height = round((line.right - left + pad) * scale), round((line.bottom - top + pad) * scale)
+    place = np.array([[1 / scale, 0, left], [0, 1 / scale, top], [0, 0, 1]], dtype=np.float64)
+    strip = cv2.warpPerspective(
+        grey(result.source), result.page.to_source @ place, (max(8, width), max(8, height)),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
+    )
+    low, high = np.percentile(strip, (2, 90))
+    stretched = (strip.astype(np.float32) - low) * (255.0 / max(1.0, float(high - low)))
+    return stretched.clip(0, 255).astype(np.uint8)

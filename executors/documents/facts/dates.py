@@ -29,7 +29,7 @@ _PATTERNS: list[tuple[re.Pattern[str], str]] = [
                 r"(?P<year>(?:1[89]|2[0o])[\doil]{2})(?![\w/]|[.\-,]\d)"), "numeric"),
     (re.compile(r"(?<![\w./\-,])(?P<day>[0-3]\d)(?P<sep>[/.\-])(?P<month>[01]\d)(?P=sep)(?P<year>\d\d)"
                 r"(?![\w/]|[.\-,]\d)"), "two-digit"),
-    (re.compile(rf"(?<![\w./])(?P<day>[0-3]?[\doli])\s?(?:[oa.]{{1,2}}\s?)?(?:\([a-z\s]{{2,16}}\)\s*)?(?:dias?\s+)?"
+    (re.compile(rf"(?<![\w./])(?P<day>[0-3]?\d|[li]\d|\d[li])\s?(?:[oa.]{{1,2}}\s?)?(?:\([a-z\s]{{2,16}}\)\s*)?(?:dias?\s+)?"
                 rf"(?:do\s+mes\s+)?(?:de|of|do)\s*{_LONG},?\s*(?:(?:do\s+ano\s+)?de|do|,)?\s*{_YEAR}(?!\d)"), "named"),
     (re.compile(rf"(?<![\w./])(?P<day>[0-3]?\d)(?:st|nd|rd|th)?\s*(?:day\s+of\s+|of\s+)?{_ANY}[.,]?\s*{_YEAR}(?!\d)"), "named"),
     (re.compile(rf"(?<![\w./])(?P<day>[0-3]?\d)\s?[/.\-]\s?{_ANY}\s?[/.\-]\s?(?P<year>(?:19|20)?\d\d)(?!\d)"), "named"),
