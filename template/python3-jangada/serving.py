@@ -29,6 +29,8 @@ HEALTH, READY = "/_/health", "/_/ready"
 RETRY_AFTER_S = 1
 IDLE_CONNECTION_S = 120
 MAX_CONNECTIONS = 2000
+LINGER_S = 10.0
+LINGER_READ_BYTES = 256 * 1024
 
 LogRequest = Callable[[dict[str, Any], int, int, float], None]
 """Called after each request: environ, status, bytes sent, seconds."""
@@ -149,6 +151,7 @@ class _ProblemTask(ErrorTask):
             self.response_headers.append(("Retry-After", str(RETRY_AFTER_S)))
         else:
             self.set_close_on_finish()
+            self.channel.lingers = True
         self.content_length = len(body)
         self.write(body)
         metrics.observe(self.request.command or "other", error.code, time.time() - self.start_time)
@@ -164,8 +167,44 @@ class _DrainingTask(WSGITask):
 
 
 class _Channel(HTTPChannel):
+    """
+    A connection that is closed politely when a request was refused before it was read to its end.
+
+    Closing with unread bytes resets the connection, and the client, which is still
+    sending, never sees the answer. So: half-close, read on into nothing for a while.
+    """
+
     task_class = _DrainingTask
     error_task_class = _ProblemTask
+    lingers = False
+    _lingers_until: float | None = None
+
+    def readable(self) -> bool:
+        if self._lingers_until is None:
+            return bool(super().readable())
+        if time.monotonic() > self._lingers_until:
+            self.will_close = True
+        return not self.will_close
+
+    def handle_read(self) -> None:
+        if self._lingers_until is None:
+            super().handle_read()
+            return
+        try:
+            self.recv(LINGER_READ_BYTES)
+        except OSError:
+            self.handle_close()
+
+    def handle_close(self) -> None:
+        if self.lingers and self._lingers_until is None and self.connected:
+            self._lingers_until = time.monotonic() + LINGER_S
+            self.will_close = False
+            try:
+                self.socket.shutdown(socket.SHUT_WR)
+                return
+            except OSError:
+                pass  # the client was faster
+        super().handle_close()
 
 
 def make_server(

@@ -139,6 +139,27 @@ def test_what_the_server_itself_refuses_is_a_problem(slow: Process, raw: bytes, 
         assert "Traceback" not in str(body)
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+def test_who_sends_far_too_much_sees_the_refusal(slow: Process, chunked: bool):
+    body = (b"x" * 1_000_000 for _ in range(150)) if chunked else b"x" * 150_000_000
+    answer = requests.post(f"{slow.url}/echo", data=body, timeout=20)
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
+def test_who_is_refused_and_never_hangs_up_is_cut_off(slow: Process):
+    with socket.create_connection(("127.0.0.1", slow.port), 20) as connection:
+        connection.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n")
+
+        def is_cut_off() -> bool:
+            try:
+                connection.sendall(b"x")
+            except (ConnectionResetError, BrokenPipeError):
+                return True
+            return False
+
+        until(is_cut_off, 20, 0.5)
+
+
 def test_a_chunked_body_arrives_whole(slow: Process):
     answer = requests.post(f"{slow.url}/echo", data=iter([b"abc", b"def"]), timeout=10)
     assert answer.text == "abcdef"
