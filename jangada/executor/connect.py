@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from jangada.algorithms.store_mongo import MongoAlgorithmStore
 from jangada.executor.files import JobFiles
-from jangada.jobs.execution import JobExecution
+from jangada.jobs.execution import JobExecution, Notify
 from jangada.jobs.queue_redis import RedisJobQueue
 from jangada.jobs.store_mongo import MongoJobStore
 from jangada.mongo_client import connect_mongo
@@ -48,17 +48,21 @@ class Connections:
         database = mongo[settings.mongo_database]
         return cls(settings, redis, mongo, RedisJobQueue(redis), MongoJobStore(database), MongoAlgorithmStore(database))
 
-    def execution(self, queue_name: str, executor_id: str) -> JobExecution:
-        """The dealings of one executor with one queue, webhooks told of."""
+    def notifier(self) -> Notify:
+        """Tells webhooks of what happens."""
         from jangada.webhooks.notifier import WebhookNotifier
 
+        return WebhookNotifier(self.queue)
+
+    def execution(self, queue_name: str, executor_id: str, notify: Notify) -> JobExecution:
+        """The dealings of one executor with one queue."""
         return JobExecution(
             self.queue,
             self.store,
             queue_name=queue_name,
             executor_id=executor_id,
             lease_s=self.settings.lease_s,
-            notify=WebhookNotifier(self.queue),
+            notify=notify,
         )
 
     def files(self) -> JobFiles:

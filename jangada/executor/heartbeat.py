@@ -16,7 +16,7 @@ from typing import Any
 from jangada.errors import StoreUnavailableError
 from jangada.executor.journal import Journal
 from jangada.executor.running import SlotJob
-from jangada.jobs.execution import JobExecution
+from jangada.jobs.execution import JobExecution, Notify
 from jangada.jobs.queue import LeaseState
 
 RENEW_S = 0.5
@@ -83,6 +83,7 @@ class Heartbeat:
         *,
         on_cancel: Callable[[SlotJob], None],
         on_lost: Callable[[SlotJob], None],
+        notify: Notify = lambda _event, _lease, _status: None,
     ) -> None:
         self._execution = execution
         self._held = held
@@ -90,6 +91,7 @@ class Heartbeat:
         self._journal = journal
         self._on_cancel = on_cancel
         self._on_lost = on_lost
+        self._notify = notify
         self._busy = threading.Event()
         self._stopped = threading.Event()
         self._failures = 0
@@ -161,3 +163,5 @@ class Heartbeat:
         for job, events in self._reports.take().items():
             if self._held.get(job.lease.job_id) is job:
                 self._execution.emit(job.lease, events)
+                if any(kind == "job.log" for kind, _ in events):
+                    self._notify("logs", job.lease, None)

@@ -31,7 +31,7 @@ from jangada.executor.messages import Done, Hello
 from jangada.executor.pool import SlotPool
 from jangada.executor.process import ChildRecipe
 from jangada.executor.running import Ending, SlotJob, SlotLimits, StopReason
-from jangada.jobs.execution import Completion, JobExecution
+from jangada.jobs.execution import Completion, JobExecution, Notify
 from jangada.jobs.job import AttemptFailure, ErrorCode
 from jangada.jobs.orders import parse
 from jangada.jobs.queue import Lease
@@ -70,6 +70,7 @@ class ExecutorLoop:
         folder: Path,
         journal: Journal,
         on_ready: OnReady = lambda _hello: None,
+        notify: Notify = lambda _event, _lease, _status: None,
     ) -> None:
         self._execution = execution
         self._desk = FileDesk(files, max(2, options.concurrency), journal)
@@ -88,6 +89,7 @@ class ExecutorLoop:
             journal,
             on_cancel=lambda job: self._stop_job(job, StopReason.CANCEL),
             on_lost=lambda job: self._stop_job(job, StopReason.LOST),
+            notify=notify,
         )
         self._bell = Bell(execution, lambda: self._inbox.calls.put(self._look))
         self._room = 2 * BATCH if options.short else 1
@@ -204,8 +206,8 @@ class ExecutorLoop:
             return
         try:
             if self._began:
-                began, self._began = self._began, []
-                self._execution.start([job.lease for job in began if job.lease.job_id in self._held])
+                self._execution.start([job.lease for job in self._began if job.lease.job_id in self._held])
+                self._began = []
             self._exchange()
             if self._failures:
                 self._journal.info("executor.reconnected", failures=self._failures)

@@ -11,15 +11,15 @@ MIB = 1024 * 1024
 
 def tree_rss_bytes(pid: int) -> int:
     """Resident bytes of *pid* and its descendants; 0 when it is gone."""
-    total, waiting, seen = 0, [pid], {pid}
-    while waiting:
-        current = waiting.pop()
-        total += _rss_bytes(current)
-        for child in _children(current):
-            if child not in seen:
-                seen.add(child)
-                waiting.append(child)
-    return total
+    return sum(map(_rss_bytes, tree(pid)))
+
+
+def tree(pid: int) -> list[int]:
+    """*pid*, then its descendants."""
+    found = [pid]
+    for current in found:
+        found += [child for child in _children(current) if child not in found]
+    return found
 
 
 def _rss_bytes(pid: int) -> int:

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from jangada.executor.memory import tree
 from jangada.executor.messages import CANCEL, CANCEL_SIGNAL
 
 
@@ -108,8 +109,13 @@ class ChildProcess:
             os.kill(self.pid, CANCEL_SIGNAL)
 
     def kill(self) -> None:
-        """Kill it and every process it started in its group, at once. Safe to repeat."""
+        """Kill it and every process it started, at once. Safe to repeat."""
         self.killed = True
+        if self._process.returncode is None:
+            # Those that left the group by a session of their own would outlive it otherwise.
+            for pid in tree(self.pid)[1:]:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
         self.kill_group()
 
     def kill_group(self) -> None:

@@ -93,7 +93,9 @@ def describe(manifest: AlgorithmManifest, python: Path, settings: Settings) -> d
             answers.put(hello)
 
         def unavailable(self, _slot: int, reason: str, said: list[str]) -> None:
-            answers.put("\n  ".join([reason, *said[-12:]]))
+            for line in said[-20:]:
+                _say(f"  {line}")
+            answers.put(reason)
 
     folder = _work_folder(settings, manifest.name, new_id("exe"))
     pool = SlotPool(1, recipe(manifest, python, folder / "lib", settings), SlotLimits(), folder, Listener())
@@ -146,8 +148,9 @@ class Executor:
         self._folder = _work_folder(settings, manifest.name, self.executor_id)
         self._connections = Connections.open(settings)
         limits = manifest.limits
+        notify = self._connections.notifier()
         self._loop = ExecutorLoop(
-            self._connections.execution(queue_name, self.executor_id),
+            self._connections.execution(queue_name, self.executor_id, notify),
             self._connections.files(),
             recipe(manifest, python, self._folder / "lib", settings),
             SlotLimits(
@@ -159,6 +162,7 @@ class Executor:
             folder=self._folder,
             journal=self._journal,
             on_ready=self._register_soon,
+            notify=notify,
         )
         self._stops = 0
 

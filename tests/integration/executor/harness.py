@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import threading
 import time
@@ -18,6 +20,7 @@ from jangada.executor import start
 from jangada.executor.files import JobFiles
 from jangada.executor.journal import Journal
 from jangada.executor.loop import ExecutorLoop, LoopOptions
+from jangada.executor.memory import tree
 from jangada.executor.running import SlotLimits
 from jangada.ids import new_id
 from jangada.jobs.execution import JobExecution
@@ -140,6 +143,15 @@ class Bench:
     def run(self, toy: str, input: Any = None, **policy: Any) -> Job:
         """Submit to an executor that is already there, and wait."""
         return self.final(self.submit(toy, input, **policy))
+
+    def children(self) -> list[int]:
+        """The pids of the children that live in this test's folder."""
+        found = []
+        for pid in tree(os.getpid())[1:]:
+            with contextlib.suppress(OSError):
+                if str(self.tmp_path).encode() in Path(f"/proc/{pid}/environ").read_bytes():
+                    found.append(pid)
+        return found
 
     def lines(self, job_id: str, stream: str | None = None) -> list[str]:
         return [line.text for line in self.store.logs(job_id, limit=1_000_000) if stream in (None, line.stream)]

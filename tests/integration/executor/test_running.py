@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+from pathlib import Path
+
 import pytest
 
 from jangada.jobs.job import JobStatus
@@ -251,3 +256,29 @@ def test_user_code_sees_no_setting_and_no_secret(bench: Bench, monkeypatch: pyte
     assert not {"JANGADA_MONGO_URL", "DEPLOY_TOKEN"} & set(job.output["names"])
     assert str(bench.tmp_path) in job.output["cwd"]
     until(lambda: not list(bench.tmp_path.glob("*/jobs/*")))
+
+
+def test_a_process_that_left_the_group_is_killed_with_its_job(bench: Bench) -> None:
+    note = bench.tmp_path / "pid"
+    with bench.executor("leaves_a_daemon"):
+        job = bench.run("leaves_a_daemon", {"note": str(note)}, execution_timeout_s=1.0)
+    assert job.error is not None
+    assert job.error["code"] == "timeout"
+    stat = Path("/proc", note.read_text(), "stat")
+    until(lambda: not stat.exists() or stat.read_text().rsplit(")", 1)[1].split()[0] == "Z", 3)
+
+
+def test_children_killed_at_random_lose_no_job(bench: Bench) -> None:
+    note = bench.tmp_path / "runs"
+    ids = [bench.submit("sleeps", {"seconds": 0.02, "note": str(note)}, max_attempts=50) for _ in range(60)]
+    with bench.executor("sleeps", concurrency=3, short=True):
+        for _ in range(8):
+            until(bench.children)
+            for pid in bench.children()[:1]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            if all(bench.job(job_id).is_final for job_id in ids):
+                break
+        jobs = [bench.final(job_id, 60) for job_id in ids]
+    assert [job.status for job in jobs] == [JobStatus.SUCCEEDED] * 60
+    assert all(job.output["attempt"] == job.attempt for job in jobs)
