@@ -100,3 +100,7 @@ def _tell(error: Exception) -> int:
     hint = "" if known else " (JANGADA_LOG_LEVEL=debug shows where)"
     sys.stderr.write(f"jangada: {text}{hint}\n")
     return 2 if isinstance(error, ConfigurationError) else 1
+
+
+if __name__ == "__main__":
+    main()

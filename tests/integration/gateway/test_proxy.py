@@ -11,7 +11,8 @@ import time
 import pytest
 
 from jangada.gateway.provider import Replica
-from tests.integration.gateway.upstream import FixedProvider, Upstream, function, ok, running_gateway
+from tests.fixed_provider import FixedProvider, function
+from tests.integration.gateway.upstream import Upstream, ok, running_gateway
 from tests.servers import until
 
 
