@@ -7,6 +7,7 @@ The only place that turns an error into an answer. A traceback goes to the log, 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from http import HTTPStatus
@@ -37,6 +38,7 @@ _log = get_logger()
 
 _PROBLEM = "application/problem+json"
 _STANDARD = {"type", "title", "status", "detail", "instance", "code", "trace_id", "errors"}
+_STATUSES = frozenset(status.value for status in HTTPStatus)
 _BY_STATUS: dict[int, type[JangadaError]] = {
     400: MalformedRequestError,
     401: UnauthenticatedError,
@@ -77,6 +79,11 @@ class OrjsonProvider(JSONProvider):
 def problem_name(code: str) -> str:
     """The last part of a problem's type: ``quota_exceeded`` → ``quota-exceeded``."""
     return code.replace("_", "-")
+
+
+def http_code(status: HTTPStatus) -> str:
+    """The code of an error that is HTTP's own: ``method_not_allowed``."""
+    return re.sub(r"[^a-z]+", "_", status.phrase.lower()).strip("_")
 
 
 def rate_limit_headers(name: str, quota: int, *, remaining: int, reset_s: float | None = None) -> dict[str, str]:
@@ -153,13 +160,15 @@ def register_error_rendering(app: Flask) -> None:
     def http_error(error: HTTPException) -> Response:
         status = error.code or 500
         known = _BY_STATUS.get(status)
-        phrase = HTTPStatus(status).phrase if status in {s.value for s in HTTPStatus} else "Error"
+        phrase = HTTPStatus(status).phrase if status in _STATUSES else "Error"
+        if known is TooLargeError:
+            return render_error(TooLargeError(f"at most {request.max_content_length} bytes are read here"))
         if known is not None:
             return render_error(known(_plain_description(error, phrase)))
         if status < HTTPStatus.BAD_REQUEST:
             return Response(status=status, headers=dict(error.get_headers()))  # a redirect of the router
         headers = {k: v for k, v in error.get_headers() if k.lower() not in {"content-type", "content-length"}}
-        code = phrase.lower().replace(" ", "_").replace("-", "_")
+        code = http_code(HTTPStatus(status)) if status in _STATUSES else "error"
         return problem(code, phrase, status, _plain_description(error, phrase), headers=headers)
 
     def unknown_error(error: Exception) -> Response:

@@ -35,7 +35,13 @@ LINGER_READ_BYTES = 256 * 1024
 LogRequest = Callable[[dict[str, Any], int, int, float], None]
 """Called after each request: environ, status, bytes sent, seconds."""
 
-_CODES = {400: "malformed_request", 413: "too_large", 429: "overloaded", 431: "headers_too_large", 503: "overloaded"}
+_CODES = {
+    400: "malformed_request",
+    413: "too_large",
+    429: "overloaded",
+    431: "request_header_fields_too_large",
+    503: "overloaded",
+}
 
 
 class TooManyInFlight(Error):  # noqa: N818  (it is an answer, as waitress calls them)

@@ -106,3 +106,16 @@ def test_readiness_is_asked_for_at_most_once_a_second():
     for _ in range(20):
         client.get("/readyz")
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "status"), [("method-not-allowed", 405), ("bad-gateway", 502), ("internal", 500), ("overloaded", 503)]
+)
+def test_there_is_a_page_for_http_s_own_errors_too(client, name, status):
+    page = client.get(f"/problems/{name}")
+    assert page.status_code == 200
+    assert f"status: {status}" in page.text
+
+
+def test_an_unknown_problem_is_404(client):
+    assert client.get("/problems/nothing").status_code == 404
