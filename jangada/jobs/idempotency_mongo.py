@@ -9,6 +9,7 @@ from bson.binary import Binary
 from pymongo import ASCENDING
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
+from pymongo.write_concern import WriteConcern
 
 from jangada.clock import Clock, to_ms, utc_now
 from jangada.errors import IdempotencyInProgressError
@@ -28,7 +29,12 @@ class MongoIdempotencyStore:
         self._clock = clock
         self._records = database["idempotency"]
         self._jobs = database["jobs"]
-        # Concurrent requests share a write, as their jobs do a moment later.
+        # Concurrent requests share a write, as their jobs do a moment later. One server's journal keeps the order of
+        # writes, so the job's synced write, before which nobody is answered, syncs this record too.
+        concern = self._records.write_concern.document
+        alone = concern.get("w", 1) == 1 and bool(concern.get("j"))
+        unsynced = self._records.with_options(write_concern=WriteConcern(w=1, j=False))
+        self._inserting = unsynced if alone else self._records
         self._insert = Grouped(self._insert_many)
 
     def create_indexes(self) -> None:
@@ -75,7 +81,7 @@ class MongoIdempotencyStore:
     def _insert_many(self, rows: Sequence[Document]) -> list[bool]:
         inserted = [True] * len(rows)
         try:
-            self._records.insert_many([dict(row) for row in rows], ordered=False)
+            self._inserting.insert_many([dict(row) for row in rows], ordered=False)
         except BulkWriteError as error:
             failures = error.details.get("writeErrors", [])
             if error.details.get("writeConcernErrors") or any(item.get("code") != DUPLICATE_KEY for item in failures):
