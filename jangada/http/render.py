@@ -26,6 +26,7 @@ from jangada.errors import (
     MalformedRequestError,
     NotFoundError,
     OverloadedError,
+    StoreUnavailableError,
     TooLargeError,
     UnauthenticatedError,
     UnsupportedMediaTypeError,
@@ -37,6 +38,7 @@ from jangada.logs import get_logger
 _log = get_logger()
 
 _PROBLEM = "application/problem+json"
+_STORE_AWAY = "A store that this needs does not answer; nothing was accepted. Try again later."
 _STANDARD = {"type", "title", "status", "detail", "instance", "code", "trace_id", "errors"}
 _STATUSES = frozenset(status.value for status in HTTPStatus)
 _BY_STATUS: dict[int, type[JangadaError]] = {
@@ -114,7 +116,9 @@ def problem_object(error: JangadaError) -> dict[str, Any]:
     members: dict[str, Any] = {k: v for k, v in error.extra.items() if k not in _STANDARD}
     if isinstance(error, InvalidRequestError) and error.errors:
         members["errors"] = [{"pointer": e.pointer, "detail": e.detail} for e in error.errors]
-    return _problem_object(error.code, error.title, error.status, error.detail, members)
+    # A driver's own words name hosts and ports: they are for the log.
+    detail = _STORE_AWAY if isinstance(error, StoreUnavailableError) else error.detail
+    return _problem_object(error.code, error.title, error.status, detail, members)
 
 
 def problem(
