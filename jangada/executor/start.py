@@ -131,6 +131,8 @@ class Executor:
         concurrency: int,
         drain_s: float,
     ) -> None:
+        # pymongo takes PyOpenSSL where that is installed; the standard library's ssl does as well and is 9 MB smaller.
+        sys.modules.setdefault("pymongo.pyopenssl_context", None)  # type: ignore[arg-type]
         from jangada.executor.connect import Connections
         from jangada.executor.loop import ExecutorLoop, LoopOptions
 
