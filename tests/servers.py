@@ -168,7 +168,8 @@ def docker_answers() -> bool:
     return False
 
 
-GIVEN = {name: os.environ[name] for name in ("JANGADA_TEST_REDIS_URL", "JANGADA_TEST_MONGO_URL") if os.environ.get(name)}
+_URLS = ("JANGADA_TEST_REDIS_URL", "JANGADA_TEST_MONGO_URL")
+GIVEN = {name: os.environ[name] for name in _URLS if os.environ.get(name)}
 """Read when this module is first imported, before the settings' variables are wiped."""
 
 

@@ -34,10 +34,6 @@ class QueueKeys:
         self.bell = self.all[10]
         self.dead = self.all[11]
 
-    def job(self, job_id: str) -> bytes:
-        """The job's hash."""
-        return self.all[12] + job_id.encode()
-
     def events(self, job_id: str) -> bytes:
         """The job's stream of events."""
         return self.all[14] + job_id.encode()

@@ -249,7 +249,13 @@ class JobQueue(Protocol):
     def events(
         self, queue: str, job_id: str, *, after: int = 0, block_s: float = 0.0, limit: int = 500
     ) -> list[JobEvent]:
-        """Events with a number above *after*, waiting up to *block_s* for the first. Kept a while after the end."""
+        """
+        Events with a number above *after*, waiting up to *block_s* for the first.
+
+        Kept a while after the end, for jobs that were listened to (by this very
+        call) or that said more than their status. It does not wait for a job that
+        the queue does not hold: whatever became of that one, the store knows.
+        """
         ...
 
     def live(self, queue: str, job_ids: Sequence[str]) -> list[LiveJob | None]:

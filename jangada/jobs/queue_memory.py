@@ -61,6 +61,8 @@ class _Held:
     detail: str | None = None
     cancel: bool = False
     rich: bool = False
+    heard: bool = False
+    """Somebody listens, or it said more than its status: its events outlive it."""
 
     def rest(self) -> None:
         """Nobody works on it any more."""
@@ -127,7 +129,9 @@ class _Queue:
         held = self.jobs.pop(job_id)
         self.take_out(job_id)
         self.lease.pop(job_id, None)
-        if job_id in self.events:
+        if not held.heard:
+            self.events.pop(job_id, None)
+        elif job_id in self.events:
             self.events[job_id].gone_ms = now_ms + (_RICH_EVENTS_TTL_MS if held.rich else _STATUS_EVENTS_TTL_MS)
         tenant = held.entry.tenant_id
         if not any(other.entry.tenant_id == tenant for other in self.jobs.values()):
@@ -222,13 +226,14 @@ class MemoryJobQueue:
             for entry, admission in zip(entries, answer, strict=True):
                 if admission is not Admission.ACCEPTED:
                     continue
-                rich = False
+                rich = heard = False
                 if entry.job_id in state.jobs:
-                    rich = state.jobs[entry.job_id].rich
+                    rich, heard = state.jobs[entry.job_id].rich, state.jobs[entry.job_id].heard
+                    state.jobs[entry.job_id].heard = True
                     state.forget(entry.job_id, now)
                 if entry.job_id in state.events:
                     state.events[entry.job_id].gone_ms = None
-                held = state.jobs[entry.job_id] = _Held(entry, entry.priority, now, rich=rich)
+                held = state.jobs[entry.job_id] = _Held(entry, entry.priority, now, rich=rich, heard=heard)
                 if entry.expires_ms is not None:
                     state.expiry[entry.job_id] = entry.expires_ms
                 if entry.not_before_ms is not None and entry.not_before_ms > now:
@@ -436,7 +441,7 @@ class MemoryJobQueue:
             held = state.leased(lease)
             if held is None or held.state == "settling":
                 return False
-            held.rich = True
+            held.rich = held.heard = True
             for kind, data in events:
                 state.publish(lease.job_id, kind, dict(data), now)
                 if kind == "job.progress":
@@ -452,9 +457,13 @@ class MemoryJobQueue:
         deadline = time.monotonic() + block_s
         with self._changed:
             while True:
-                found = self._events(self._of(queue), job_id, after)[:limit]
+                state = self._of(queue)
+                held = state.jobs.get(job_id)
+                if held is not None:
+                    held.heard = True
+                found = self._events(state, job_id, after)[:limit]
                 left_s = deadline - time.monotonic()
-                if found or left_s <= 0:
+                if found or left_s <= 0 or held is None:
                     return found
                 self._changed.wait(left_s)
 

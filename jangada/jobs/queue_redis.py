@@ -183,24 +183,20 @@ class RedisJobQueue:
     def events(
         self, queue: str, job_id: str, *, after: int = 0, block_s: float = 0.0, limit: int = 500
     ) -> list[JobEvent]:
-        keys = self._keys(queue)
-        stream = keys.events(job_id)
+        stream = self._keys(queue).events(job_id)
+        enqueued_ms = self._run(script("listen"), queue, [job_id])
+        last = max(after, 1)
         with translated():
-            if after < 1:
-                enqueued = self._client.hget(keys.job(job_id), "enqueued")
-                rows = self._client.xrange(stream, min="1-1", count=limit)
-                found = [_event(row) for row in rows]
-                if enqueued is not None or found:
-                    at_ms = int(enqueued) if enqueued is not None else found[0].at_ms
-                    return [JobEvent(1, "job.queued", {}, at_ms), *found][:limit]
-            last = max(after, 1)
-            if block_s <= 0:
-                return [_event(row) for row in self._client.xrange(stream, min=f"{last}-1", count=limit)]
+            found = [_event(row) for row in self._client.xrange(stream, min=f"{last}-1", count=limit)]
+            if after < 1 and (found or enqueued_ms >= 0):
+                at_ms = enqueued_ms if enqueued_ms >= 0 else found[0].at_ms
+                found.insert(0, JobEvent(1, "job.queued", {}, at_ms))
+            # Nothing more will come for a job that is not here: its last event is in the stream, or nowhere.
+            if found or block_s <= 0 or enqueued_ms < 0:
+                return found[:limit]
             block_ms = max(1, round(min(block_s, MAX_BLOCK_S) * 1000))
             answer = self._blocking.xread({stream: f"{last}-0"}, count=limit, block=block_ms)
-        if not answer:
-            return []
-        return [_event(row) for row in answer[0][1]]
+        return [_event(row) for row in answer[0][1]] if answer else []
 
     def live(self, queue: str, job_ids: Sequence[str]) -> list[LiveJob | None]:
         if not job_ids:

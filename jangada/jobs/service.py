@@ -180,6 +180,11 @@ class JobService:
             live.update(zip(ids, self._live(name, ids), strict=True))
         return [overlay(job, live.get(job.id)) for job in jobs]
 
+    def _held(self, job: Job) -> bool:
+        with suppress(StoreUnavailableError):
+            return self._queue.holds(job.queue, [job.id])[0]
+        return False
+
     def _live(self, queue: str, ids: list[str]) -> list[LiveJob | None]:
         try:
             return self._queue.live(queue, ids)
@@ -231,6 +236,9 @@ class JobService:
                 if events[-1].type not in FINAL_EVENTS:
                     continue
             job = self._stored(job_id, tenant_id)
+            if not events and not job.is_final and not self._held(job):
+                # On its way into the queue, or lost with it until the next sweep.
+                time.sleep(min(max(deadline - time.monotonic(), 0.0), 0.05))
         return job
 
     def events(self, job: Job, after: int = 0, block_s: float = 0.0) -> list[JobEvent]:
@@ -240,7 +248,15 @@ class JobService:
         For a final job whose events are gone: one event with its final status.
         """
         if not job.is_final:
-            return self._queue.events(job.queue, job.id, after=after, block_s=block_s)
+            began = time.monotonic()
+            events = self._queue.events(job.queue, job.id, after=after, block_s=block_s)
+            if events or time.monotonic() - began >= block_s:
+                return events
+            # The queue does not hold it: it has ended since *job* was read, or is not there yet.
+            job = self._store.get(job.id) or job
+            if not job.is_final:
+                time.sleep(min(block_s, 0.05))
+                return []
         try:
             events = self._queue.events(job.queue, job.id, after=after)
         except StoreUnavailableError:

@@ -1,7 +1,7 @@
 -- Forget jobs, whatever they are doing. ARGV: ids
 for at = 2, #ARGV do
-  local job = call('HMGET', JOB .. ARGV[at], 'tenant', 'bytes', 'rich')
-  if job[1] then forget(ARGV[at], job[1], tonumber(job[2]), job[3] and job[3] ~= '') end
+  local job = call('HMGET', JOB .. ARGV[at], 'tenant', 'bytes', 'rich', 'stream')
+  if job[1] then forget(ARGV[at], job[1], tonumber(job[2]), job[4], job[3]) end
 end
 flush()
 return 1

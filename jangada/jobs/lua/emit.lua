@@ -3,8 +3,9 @@
 -- Returns 1, or 0 when the attempt is not the current one
 local id = ARGV[2]
 local key = JOB .. id
-local job = call('HMGET', key, 'epoch', 'attempt', 'state', 'events')
+local job = call('HMGET', key, 'epoch', 'attempt', 'state', 'events', 'stream', 'told')
 if job[1] ~= ARGV[3] or job[2] ~= ARGV[4] or not (job[3] == 'running' or job[3] == 'starting') then return 0 end
+listen(id, job[5], job[6])
 local number = tonumber(job[4] or 1)
 for at = 5, #ARGV, 4 do
   number = publish(id, number + 1, ARGV[at], ARGV[at + 1])

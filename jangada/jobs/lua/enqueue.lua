@@ -17,16 +17,16 @@ for at = 6, #ARGV, 10 do
   local max, not_before, expires, body = ARGV[at + 5], tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7]), ARGV[at + 9]
   local bytes = #body
   local key = JOB .. id
-  local old = call('HMGET', key, 'epoch', 'tenant', 'bytes', 'events', 'rich')
+  local old = call('HMGET', key, 'epoch', 'tenant', 'bytes', 'events', 'rich', 'stream', 'told')
   local events = nil
   local verdict = 1
   if old[1] and tonumber(old[1]) >= epoch then
     verdict = 2
   elseif old[1] then
     -- A later epoch replaces the job, and is no newcomer to the caps.
-    forget(id, old[2], tonumber(old[3]), old[5])
-    call('PERSIST', EVENTS .. id)
-    events = old[4]
+    forget(id, old[2], tonumber(old[3]), old[6], old[5])
+    if old[6] == '1' then call('PERSIST', EVENTS .. id) end
+    events = old[4] or 1
   elseif caps[1] >= 0 and holding('jobs') >= caps[1] or caps[2] >= 0 and holding('bytes') + bytes > caps[2] then
     verdict = 3
   elseif caps[3] >= 0 and holding('jobs:' .. tenant) >= caps[3]
@@ -38,7 +38,7 @@ for at = 6, #ARGV, 10 do
     call('SET', BODY .. id, body)
     call('HSET', key, 'tenant', tenant, 'band', band, 'weight', weight, 'epoch', epoch, 'max', max,
       'enqueued', NOW, 'bytes', bytes)
-    if events then call('HSET', key, 'events', events, 'rich', old[5] or '') end
+    if events then call('HSET', key, 'events', events, 'rich', old[5] or '', 'stream', old[6] or '', 'told', old[7] or '') end
     if ARGV[at + 8] ~= '' then call('HSET', key, 'deadline', ARGV[at + 8]) end
     if expires then
       call('HSET', key, 'expires', expires)

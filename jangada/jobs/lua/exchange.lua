@@ -11,12 +11,12 @@ local woken = 0
 local finished = {}
 for at = 8, #ARGV, 5 do
   local id = ARGV[at]
-  local job = call('HMGET', JOB .. id, 'epoch', 'attempt', 'tenant', 'bytes', 'events', 'rich')
+  local job = call('HMGET', JOB .. id, 'epoch', 'attempt', 'tenant', 'bytes', 'events', 'rich', 'stream')
   -- The attempt alone decides, not the lease: the outcome is stored, so a job whose lease ran out a moment ago,
   -- but that nobody claimed since, is closed all the same.
   if job[1] == ARGV[at + 1] and job[2] == ARGV[at + 2] then
-    publish(id, tonumber(job[5] or 1) + 1, 'job.' .. ARGV[at + 3], ARGV[at + 4])
-    forget(id, job[3], tonumber(job[4]), job[6] and job[6] ~= '')
+    if job[7] == '1' then publish(id, tonumber(job[5] or 1) + 1, 'job.' .. ARGV[at + 3], ARGV[at + 4]) end
+    forget(id, job[3], tonumber(job[4]), job[7], job[6])
     finished[#finished + 1] = 1
   else
     finished[#finished + 1] = 0
@@ -39,7 +39,7 @@ if lease_due and lease_due <= NOW then
     call('ZREM', LEASE, id)
     local key = JOB .. id
     local job = call('HMGET', key, 'action', 'counted', 'max', 'cancel', 'attempt', 'executor', 'history', 'band',
-      'tag', 'events', 'deadline')
+      'tag', 'events', 'deadline', 'stream', 'told')
     if job[1] then
       to_settle(id, job[1])
     else
@@ -53,9 +53,9 @@ if lease_due and lease_due <= NOW then
       elseif counted >= tonumber(job[3]) then
         to_settle(id, 'settle_lost')
       else
-        local number = publish(id, tonumber(job[10] or 1) + 1, 'job.queued',
+        local number, told = tell(id, job[12], job[13], tonumber(job[10] or 1) + 1, 'job.queued',
           string.format('{"attempt":%s,"reason":"lost"}', job[5]))
-        call('HSET', key, 'state', 'queued', 'events', number)
+        call('HSET', key, 'state', 'queued', 'events', number, 'told', told)
         make_ready(id, job[8], job[9])
         bound_by_deadline(id, job[11])
         woken = woken + 1
@@ -99,9 +99,9 @@ if want > 0 then
   if oldest and oldest <= NOW - age_ms then
     for _, id in ipairs(call('ZRANGEBYSCORE', AGE, '-inf', NOW - age_ms, 'LIMIT', 0, math.min(want, BATCH))) do
       local job = call('HMGET', JOB .. id, 'band', 'tenant', 'weight')
+      local band = ABOVE[job[1]]
       call('ZREM', AGE, id)
       call('ZREM', READY[job[1]], id)
-      local band = ABOVE[job[1]]
       local tag = charge(band, job[2], tonumber(job[3]))
       call('HSET', JOB .. id, 'band', band, 'tag', tag)
       make_ready(id, band, tag)
@@ -133,7 +133,8 @@ for _, band in ipairs(BANDS) do
     for at = 1, #popped, 2 do
       local id = popped[at]
       local key = JOB .. id
-      local job = call('HMGET', key, 'epoch', 'attempt', 'tenant', 'enqueued', 'history', 'events', 'expires', 'deadline')
+      local job = call('HMGET', key, 'epoch', 'attempt', 'tenant', 'enqueued', 'history', 'events', 'expires', 'deadline',
+        'stream', 'told')
       advance(band, tonumber(popped[at + 1]))
       if band ~= 'high' then aged[#aged + 1] = id end
       if job[7] or job[8] then call('ZREM', EXPIRY, id) end
@@ -146,13 +147,14 @@ for _, band in ipairs(BANDS) do
       else
         want = want - 1
         local attempt = tonumber(job[2] or 0) + 1
-        local number = publish(id, tonumber(job[6] or 1) + 1, 'job.' .. state,
+        local number, told = tell(id, job[9], job[10], tonumber(job[6] or 1) + 1, 'job.' .. state,
           string.format('{"attempt":%.0f,"executor_id":%s}', attempt, who))
         if running then
           call('HSET', key, 'attempt', attempt, 'state', state, 'executor', executor, 'claimed', NOW, 'started', NOW,
-            'events', number)
+            'events', number, 'told', told)
         else
-          call('HSET', key, 'attempt', attempt, 'state', state, 'executor', executor, 'claimed', NOW, 'events', number)
+          call('HSET', key, 'attempt', attempt, 'state', state, 'executor', executor, 'claimed', NOW, 'events', number,
+            'told', told)
         end
         claims[#claims + 1] = until_ms
         claims[#claims + 1] = id

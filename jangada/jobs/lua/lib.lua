@@ -15,14 +15,18 @@
 --  12 dead         zset    ids of jobs that failed for good; score = ms
 --  13 job:         prefix  job:<id> hash, see below. Ids found inside a script (claims) are not known to its caller,
 --  14 body:        prefix  so their keys are made from these prefixes, which have the same hash tag.
---  15 ev:          prefix  ev:<id> stream of the job's events, entry ids <number>-0, from 2 (1 is job.queued, implied)
+--  15 ev:          prefix  ev:<id> stream of the job's events, entry ids <number>-0, from 2 (1 is job.queued, implied).
+--                          Only jobs that somebody listens to, or that report progress or logs, have one: a stream
+--                          takes 4 KiB however short it is.
 --
 -- job:<id>: tenant, band, weight, epoch, max (attempts), enqueued (ms), bytes; when it has them: expires, deadline (ms).
 --   state     queued | starting | running | settle (waits to be settled) | settling (somebody does); absent = queued
 --   action    what a settle lease is for
 --   attempt   grows with every claim: the fence. counted: attempts that failed, died or were lost
 --   tag       its score in ready, once charged. history: earlier attempts, JSON objects joined by commas
---   executor, claimed, started, progress, detail, cancel (1 = asked for), events (last number), rich (has more than status events)
+--   executor, claimed, started, progress, detail, cancel (1 = asked for)
+--   events    number of the last event. stream: 1 once ev:<id> is kept; until then told has the status events so far,
+--             lines of number, type, ms, data. rich: 1 = has more than status events
 -- body:<id>: the orders. A key of its own, so that the hash stays small enough for Redis' compact encoding.
 --
 -- ARGV[1] is always the ms to add to the server's clock: 0, but for tests that turn it.
@@ -113,6 +117,21 @@ local function publish(id, number, kind, data)
   return number
 end
 
+-- Say a status event; returns its number and what `told` is from now on.
+local function tell(id, stream, told, number, kind, data)
+  if stream == '1' then return publish(id, number, kind, data), '' end
+  return number, string.format('%s%.0f\t%s\t%.0f\t%s\n', told or '', number, kind, NOW, data)
+end
+
+-- Keep a stream from now on, beginning with what was told.
+local function listen(id, stream, told)
+  if stream == '1' then return end
+  for number, kind, at, data in string.gmatch(told or '', '(%d+)\t([^\t]*)\t(%d+)\t([^\n]*)\n') do
+    call('XADD', EVENTS .. id, number .. '-0', 't', kind, 'd', data, 'at', at)
+  end
+  call('HSET', JOB .. id, 'stream', 1, 'told', '')
+end
+
 -- Put a waiting job where it can be claimed. A job that was charged for its turn keeps its tag.
 local function make_ready(id, band, tag)
   call('ZADD', READY[band], tag, id)
@@ -141,10 +160,12 @@ local function to_settle(id, action)
 end
 
 -- Remove every trace but the events, which stay a while for those who listen.
-local function forget(id, tenant, bytes, rich)
+local function forget(id, tenant, bytes, stream, rich)
   if call('ZREM', LEASE, id) == 0 then take_out(id) end
   call('UNLINK', JOB .. id, BODY .. id)
-  call('PEXPIRE', EVENTS .. id, rich and RICH_EVENTS_TTL_MS or STATUS_EVENTS_TTL_MS)
+  if stream == '1' then
+    call('PEXPIRE', EVENTS .. id, rich == '1' and RICH_EVENTS_TTL_MS or STATUS_EVENTS_TTL_MS)
+  end
   count(tenant, -1, -bytes)
 end
 

@@ -7,7 +7,7 @@ for at = 2, #ARGV, 5 do
   local id, delay = ARGV[at], tonumber(ARGV[at + 3])
   local key = JOB .. id
   local job = call('HMGET', key, 'epoch', 'attempt', 'state', 'cancel', 'counted', 'history', 'band', 'tag', 'events',
-    'action', 'deadline', 'executor')
+    'action', 'deadline', 'executor', 'stream', 'told')
   local held = job[1] == ARGV[at + 1] and job[2] == ARGV[at + 2]
     and (job[3] == 'running' or job[3] == 'starting' or job[3] == 'settling')
   if held then
@@ -28,9 +28,9 @@ for at = 2, #ARGV, 5 do
         to_settle(id, 'settle_canceled')
         waking = waking + 1
       else
-        local number = publish(id, tonumber(job[9] or 1) + 1, 'job.queued', string.format(
+        local number, told = tell(id, job[13], job[14], tonumber(job[9] or 1) + 1, 'job.queued', string.format(
           '{"attempt":%s,"reason":"%s"}', job[2], delay >= 0 and 'failed' or 'handed_back'))
-        call('HSET', key, 'state', 'queued', 'events', number)
+        call('HSET', key, 'state', 'queued', 'events', number, 'told', told)
         bound_by_deadline(id, job[11])
         if delay > 0 then
           call('ZADD', DELAYED, NOW + delay, id)

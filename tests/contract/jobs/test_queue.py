@@ -227,6 +227,7 @@ class TestEpoch:
     def test_event_numbers_go_on_growing_over_epochs(self, queue: JobQueue) -> None:
         entry = an_entry()
         queue.enqueue_many(Q, [entry])
+        queue.events(Q, entry.job_id)
         claim(queue)
         queue.enqueue_many(Q, [an_entry(job_id=entry.job_id, epoch=1)])
         finish(queue, *claim(queue))
@@ -389,6 +390,7 @@ class TestExpiry:
         queue = turned.queue
         now = queue.finish_and_claim(Q, "exe_1").now_ms
         (job_id,) = put(queue, expires_ms=now + 5000)
+        queue.events(Q, job_id)
         turned.turn(5.1)
         (lease,) = claim(queue)
         assert (lease.job_id, lease.action) == (job_id, LeaseAction.SETTLE_EXPIRED)
@@ -503,9 +505,23 @@ class TestEvents:
     def test_after_skips_what_was_seen(self, queue: JobQueue) -> None:
         put(queue)
         lease = claim(queue)[0]
+        queue.events(Q, lease.job_id)
         finish(queue, lease)
         assert [event.number for event in queue.events(Q, lease.job_id, after=2)] == [3]
         assert queue.events(Q, lease.job_id, after=3) == []
+
+    def test_listening_late_tells_what_was_before(self, queue: JobQueue) -> None:
+        (job_id,) = put(queue)
+        queue.retry(Q, claim(queue)[0], delay_s=0, attempt=FAILED)
+        claim(queue)
+        assert kinds(queue, job_id) == ["job.queued", "job.running", "job.queued", "job.running"]
+
+    def test_a_job_that_nobody_listened_to_leaves_nothing(self, queue: JobQueue) -> None:
+        (job_id,) = put(queue)
+        finish(queue, *claim(queue))
+        began = time.monotonic()
+        assert queue.events(Q, job_id, block_s=10) == []
+        assert time.monotonic() - began < 5
 
     def test_a_stale_attempt_says_nothing(self, queue: JobQueue) -> None:
         put(queue)

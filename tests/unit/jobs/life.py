@@ -178,9 +178,7 @@ class Life(RuleBasedStateMachine):
     def renew(self, who: int) -> None:
         hand = self.hands[who]
         states = hand.execution.renew(hand.leases)
-        hand.leases = [
-            lease for lease, state in zip(hand.leases, states, strict=True) if state is not LeaseState.LOST
-        ]
+        hand.leases = [lease for lease, state in zip(hand.leases, states, strict=True) if state is not LeaseState.LOST]
 
     @rule(who=st.integers(0, 1))
     def start_and_tell(self, who: int) -> None:
@@ -224,6 +222,10 @@ class Life(RuleBasedStateMachine):
                 assert job == self.final[job_id]
             elif job.is_final:
                 self.final[job_id] = job
+
+    @invariant()
+    def an_end_is_told_once(self) -> None:
+        assert set(self.told.values()) <= {1}
 
     @invariant()
     def no_accepted_job_is_gone(self) -> None:
