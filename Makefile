@@ -13,10 +13,13 @@ ARGS ?=
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
-install: .venv/.installed  ## Make .venv with everything pinned; quick when nothing changed
+install: .venv/.installed-dev  ## Make .venv with everything pinned; quick when nothing changed
 
-.venv/.installed: requirements/dev.txt pyproject.toml
-	@scripts/install.sh $(PYTHON)
+.venv/.installed-local: requirements/local.txt pyproject.toml
+	@scripts/install.sh local $(PYTHON)
+
+.venv/.installed-dev: requirements/dev.txt pyproject.toml
+	@scripts/install.sh dev $(PYTHON)
 
 check: install  ## Lint, format, types, import rules, OpenAPI up to date
 	$(BIN)/ruff check .
@@ -52,13 +55,13 @@ bench: install  ## Every benchmark, results as JSON in benchmarks/results
 	  module=$$(echo $${file%.py} | tr / .); echo "== $$module"; $(BIN)/python -m $$module || exit 1; \
 	done
 
-demo: install  ## Start a platform, send scanned documents through it, show their metadata, stop
+demo: .venv/.installed-local  ## Start a platform, send scanned documents through it, show their metadata, stop
 	@$(BIN)/jangada demo $(ARGS)
 
-up: install  ## Start the embedded platform and stay; Ctrl-C stops it
+up: .venv/.installed-local  ## Start the embedded platform and stay; Ctrl-C stops it
 	@$(BIN)/jangada up $(ARGS)
 
-down: install  ## Stop it from elsewhere
+down: .venv/.installed-local  ## Stop it from elsewhere
 	@$(BIN)/jangada down
 
 openapi: install  ## Write docs/openapi.json from the code
