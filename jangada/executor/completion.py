@@ -27,6 +27,15 @@ def completion_of(job: SlotJob, ending: Ending, output_file: str | None) -> Comp
     )
 
 
+def outcome_word(completion: Completion) -> str:
+    """How the attempt ended, in one word for the log: an error code, ``canceled``, ``handed_back`` or ``succeeded``."""
+    if completion.handed_back:
+        return "handed_back"
+    if completion.canceled:
+        return "canceled"
+    return completion.failure.code.value if completion.failure else "succeeded"
+
+
 def _metrics(job: SlotJob) -> dict[str, float | None]:
     metrics: dict[str, float | None] = {
         "queue_s": max(0, job.lease.claimed_ms - job.lease.enqueued_ms) / 1000,

@@ -21,7 +21,7 @@ from typing import Any
 from jangada.algorithms.references import has_files
 from jangada.errors import JangadaError, StoreUnavailableError
 from jangada.executor.bell import Bell
-from jangada.executor.completion import completion_of
+from jangada.executor.completion import completion_of, outcome_word
 from jangada.executor.file_desk import FileDesk
 from jangada.executor.files import JobFiles
 from jangada.executor.heartbeat import Heartbeat, Reports
@@ -264,14 +264,29 @@ class ExecutorLoop:
         except BaseException:
             self._completions = completions + self._completions
             raise
-        for completion in completions:
-            self._held.pop(completion.lease.job_id, None)
+        self._stored(completions)
         if len(leases) < want:
             # Nothing more waits; the bell, the clock or a freed slot makes us look again.
             self._hungry = False
             self._bell.listen()
         if leases:
             self._dispatch(leases, running=running)
+
+    def _stored(self, completions: list[Completion]) -> None:
+        # A line for each of a thousand jobs a second helps nobody.
+        say = self._journal.debug if self._options.short else self._journal.info
+        for completion in completions:
+            job = self._held.pop(completion.lease.job_id, None)
+            say(
+                "job.ended",
+                job_id=completion.lease.job_id,
+                attempt=completion.lease.attempt,
+                outcome=outcome_word(completion),
+                request_id=job.orders.request_id if job else None,
+                traceparent=job.orders.traceparent if job else None,
+                setup_s=completion.metrics.get("setup_s"),
+                run_s=completion.metrics.get("run_s"),
+            )
 
     def _send_reports(self, completions: list[Completion]) -> None:
         if not self._reports:
@@ -306,8 +321,8 @@ class ExecutorLoop:
         try:
             orders = parse(lease.body)
         except (ValueError, KeyError, TypeError) as error:
-            failure = AttemptFailure(ErrorCode.INTERNAL, f"the job's orders cannot be read: {error}")
-            self._completions.append(Completion(lease, failure=failure))
+            # Left to its lease: whoever settles it in the end knows no more than we do.
+            self._journal.error("job.unreadable", job_id=lease.job_id, reason=f"{type(error).__name__}: {error}")
             return None
         self._numbers += 1
         job = SlotJob(lease, orders, self._folder / "jobs" / str(self._numbers), claimed_cold=not running)
@@ -345,10 +360,19 @@ class ExecutorLoop:
             except StoreUnavailableError:
                 self._completions.append(completion)
             except Exception as error:  # noqa: BLE001 — whatever it is, it is this job's
-                failure = AttemptFailure(ErrorCode.ALGORITHM_ERROR, f"the output cannot be stored: {error}"[:1000])
-                self._completions.append(Completion(completion.lease, failure=failure, logs=completion.logs))
+                self._replace(completion, error)
             else:
-                self._held.pop(completion.lease.job_id, None)
+                self._stored([completion])
+
+    def _replace(self, completion: Completion, error: Exception) -> None:
+        job_id = completion.lease.job_id
+        if completion.failure is not None:
+            # Not even a plain failure can be stored: its lease runs out, and the queue counts the attempt.
+            self._journal.error("job.not_stored", job_id=job_id, reason=f"{type(error).__name__}: {error}")
+            self._held.pop(job_id, None)
+            return
+        failure = AttemptFailure(ErrorCode.ALGORITHM_ERROR, f"the output cannot be stored: {error}"[:1000])
+        self._completions.append(Completion(completion.lease, failure=failure))
 
     # --- the end ------------------------------------------------------------------
 
