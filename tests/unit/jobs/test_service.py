@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from jangada.errors import (
+    JangadaError,
+    QueueFullError,
+    QuotaExceededError,
+    StoreUnavailableError,
+    UnknownJobError,
+)
+from jangada.jobs.execution import Completion
+from jangada.jobs.job import JobStatus
+from jangada.jobs.queue import QueueLimits
+from jangada.jobs.store import JobFilter, LogLine
+from jangada.jobs.submission import Grouped
+from tests.unit.jobs.desk import QUEUE, Desk
+
+
+def test_a_submitted_job_is_stored_and_queued() -> None:
+    desk = Desk()
+    job = desk.submit()
+    assert desk.get(job) == job
+    assert desk.queue.holds(QUEUE, [job.id]) == [True]
+
+
+def test_overload_is_refused_before_the_store_is_written() -> None:
+    desk = Desk(QueueLimits(queue_jobs=2, tenant_jobs=1))
+    desk.submit()
+    with pytest.raises(QuotaExceededError) as refused:
+        desk.submit()
+    assert refused.value.retry_after_s
+    desk.submit(tenant_id="other")
+    desk.store.calls.clear()
+    with pytest.raises(QueueFullError):
+        desk.submit(tenant_id="third")
+    assert "get" not in desk.store.calls
+    assert desk.store.page(JobFilter("third"), 9) == []
+
+
+def test_a_tenants_own_limits_go_before_the_services() -> None:
+    desk = Desk(QueueLimits(tenant_jobs=5))
+    desk.service.submit(desk.job(), limits=QueueLimits(tenant_jobs=1))
+    with pytest.raises(QuotaExceededError):
+        desk.service.submit(desk.job(), limits=QueueLimits(tenant_jobs=1))
+
+
+def test_what_the_queue_refuses_after_all_is_taken_back() -> None:
+    desk = Desk(QueueLimits(queue_jobs=1))
+    first, second = desk.job(), desk.job()
+    answers = desk.service.submit_many([first])
+    desk.queue.admit = lambda name, entries, limits: desk.memory.admit(name, entries, QueueLimits(None, None))
+    answers += desk.service.submit_many([second])
+    assert answers[0] == first
+    assert isinstance(answers[1], QueueFullError)
+    assert desk.store.get(second.id) is None
+
+
+@pytest.mark.parametrize("broken", ["admit", "enqueue_many"])
+def test_without_the_queue_nothing_is_accepted(broken: str) -> None:
+    desk = Desk()
+    desk.queue.away = {broken}
+    job = desk.job()
+    with pytest.raises(StoreUnavailableError):
+        desk.service.submit(job)
+    assert desk.store.get(job.id) is None
+
+
+def test_without_the_store_nothing_is_accepted() -> None:
+    desk = Desk()
+    desk.store.away = {"insert_many"}
+    job = desk.job()
+    with pytest.raises(StoreUnavailableError):
+        desk.service.submit(job)
+    assert desk.queue.holds(QUEUE, [job.id]) == [False]
+
+
+def test_each_of_many_has_its_own_outcome() -> None:
+    desk = Desk(QueueLimits(tenant_jobs=2))
+    jobs = [desk.job(), desk.job(), desk.job(), desk.job(tenant_id="other")]
+    answers = desk.service.submit_many(jobs)
+    assert [isinstance(answer, JangadaError) for answer in answers] == [False, False, True, False]
+    assert isinstance(answers[2], QuotaExceededError)
+
+
+def test_submitting_a_final_job_again_gives_it_back_and_queues_nothing() -> None:
+    desk = Desk()
+    job = desk.submit()
+    (lease,) = desk.execution.exchange(want=1)
+    desk.execution.exchange([Completion(lease, output=1)])
+    assert desk.service.submit(job).status is JobStatus.SUCCEEDED
+    assert desk.queue.holds(QUEUE, [job.id]) == [False]
+
+
+def test_another_tenants_job_is_unknown_to_every_call() -> None:
+    desk = Desk()
+    job = desk.submit()
+    for call in (
+        lambda: desk.service.get(job.id, "other"),
+        lambda: desk.service.cancel(job.id, "other"),
+        lambda: desk.service.wait(job.id, "other", 0),
+    ):
+        with pytest.raises(UnknownJobError):
+            call()
+    assert desk.get(job).status is JobStatus.QUEUED
+
+
+def test_what_is_live_is_laid_over_the_record() -> None:
+    desk = Desk()
+    job = desk.submit()
+    (lease,) = desk.execution.exchange(want=1, running=False)
+    assert desk.get(job).status is JobStatus.STARTING
+    desk.execution.start([lease])
+    desk.execution.emit(lease, [("job.progress", {"progress": 0.5, "message": "half"})])
+    seen = desk.get(job)
+    assert (seen.status, seen.progress, seen.status_detail, seen.attempt) == (JobStatus.RUNNING, 0.5, "half", 1)
+    assert desk.service.page(JobFilter("acme", JobStatus.RUNNING), 9) == [seen]
+    assert desk.service.page(JobFilter("acme", JobStatus.QUEUED), 9) == []
+    assert desk.service.page(JobFilter("acme"), 9) == [seen]
+
+
+def test_a_job_is_readable_while_the_queue_is_away() -> None:
+    desk = Desk()
+    job = desk.submit()
+    desk.queue.away = {"live"}
+    assert desk.get(job) == job
+
+
+def test_cancel_of_a_waiting_job_ends_it_at_once() -> None:
+    desk = Desk()
+    job = desk.submit()
+    assert desk.service.cancel(job.id, "acme").status is JobStatus.CANCELED
+    assert desk.execution.exchange(want=5) == []
+    assert desk.service.cancel(job.id, "acme").status is JobStatus.CANCELED
+
+
+def test_cancel_of_a_running_job_flags_it() -> None:
+    desk = Desk()
+    job = desk.submit()
+    (lease,) = desk.execution.exchange(want=1)
+    assert desk.service.cancel(job.id, "acme").status is JobStatus.RUNNING
+    assert desk.execution.renew([lease]) == ["cancel"]
+    desk.execution.exchange([Completion(lease, canceled=True)])
+    assert desk.get(job).status is JobStatus.CANCELED
+
+
+def test_cancel_of_a_job_that_the_queue_lost_ends_it_too() -> None:
+    desk = Desk()
+    job = desk.submit()
+    desk.memory.wipe()
+    assert desk.service.cancel(job.id, "acme").status is JobStatus.CANCELED
+
+
+def test_wait_returns_with_the_end_not_with_the_time() -> None:
+    desk = Desk()
+    job = desk.submit()
+    (lease,) = desk.execution.exchange(want=1)
+    timer = threading.Timer(0.05, lambda: desk.execution.exchange([Completion(lease, output=1)]))
+    timer.start()
+    assert desk.service.wait(job.id, "acme", 30).status is JobStatus.SUCCEEDED
+    timer.join()
+
+
+def test_wait_gives_up_with_the_job_as_it_stands() -> None:
+    desk = Desk()
+    job = desk.submit()
+    desk.execution.exchange(want=1)
+    assert desk.service.wait(job.id, "acme", 0.05).status is JobStatus.RUNNING
+
+
+def test_a_final_job_always_has_its_last_event() -> None:
+    desk = Desk()
+    job = desk.submit()
+    (lease,) = desk.execution.exchange(want=1)
+    desk.execution.exchange([Completion(lease, output=1)])
+    (event,) = desk.service.events(desk.get(job), after=7)
+    assert (event.type, event.number) == ("job.succeeded", 8)
+    assert desk.service.events(job, after=1, block_s=5)[-1].type == "job.succeeded"
+
+
+def test_logs_are_live_first_and_kept_afterwards_under_the_same_numbers() -> None:
+    desk = Desk()
+    job = desk.submit()
+    (lease,) = desk.execution.exchange(want=1)
+    lines = [{"stream": "stdout", "text": "one", "number": 1}, {"stream": "stderr", "text": "two", "number": 2}]
+    desk.execution.emit(lease, [("job.log", line) for line in lines])
+    live = desk.service.logs(desk.get(job))
+    assert [(line.number, line.stream, line.text) for line in live] == [(1, "stdout", "one"), (2, "stderr", "two")]
+    kept = [LogLine(1, 1, "stdout", "one", 5), LogLine(2, 1, "stderr", "two", 6)]
+    desk.execution.exchange([Completion(lease, output=1, logs=kept)])
+    assert desk.service.logs(desk.get(job)) == kept
+    assert desk.service.logs(desk.get(job), after=1, stream="stderr") == kept[1:]
+
+
+def test_callers_of_the_same_moment_share_a_write() -> None:
+    entered, go = threading.Event(), threading.Event()
+    groups: list[int] = []
+
+    def write(items: Sequence[int]) -> list[int]:
+        groups.append(len(items))
+        entered.set()
+        go.wait(10)
+        return [item * 2 for item in items]
+
+    grouped = Grouped(write)
+    answers: dict[int, int] = {}
+
+    def call(item: int) -> None:
+        answers[item] = grouped(item)
+
+    threads = [threading.Thread(target=call, args=(item,)) for item in range(10)]
+    threads[0].start()
+    entered.wait(10)
+    for thread in threads[1:]:
+        thread.start()
+    while len(grouped._waiting) < 9:
+        pass
+    go.set()
+    for thread in threads:
+        thread.join(10)
+    assert answers == {item: item * 2 for item in range(10)}
+    assert groups == [1, 9]
+
+
+def test_a_failed_write_fails_its_callers_and_not_the_next_ones() -> None:
+    def write(items: Sequence[int]) -> list[int]:
+        if 13 in items:
+            raise StoreUnavailableError("away")
+        return list(items)
+
+    grouped = Grouped(write)
+    with pytest.raises(StoreUnavailableError):
+        grouped(13)
+    assert grouped(1) == 1
