@@ -7,7 +7,7 @@ where a person has to look. Values come with their source, their confidence and 
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import hashlib
 import re
 import time
@@ -51,21 +51,28 @@ from elements import (
     TimeAndPlaceElement,
     Words,
 )
-from jangada.algorithms.authoring import Context
 from pydantic import BaseModel, Field
+
+from jangada.algorithms.authoring import Context
 
 REVIEW_BELOW = 0.6
 """An inferred element less sure than this asks for a person."""
 _EXPECTED = {
-    "nota_fiscal": ("identifier", "date", "amount"), "recibo": ("amount", "date"), "contrato": ("date",),
-    "invoice": ("date", "amount"), "certidao": ("date",), "oficio": ("date",), "boleto": ("date", "amount"),
-    "fatura": ("date", "amount"), "holerite": ("amount",),
+    "nota_fiscal": ("identifier", "date", "amount"),
+    "recibo": ("amount", "date"),
+    "contrato": ("date",),
+    "invoice": ("date", "amount"),
+    "certidao": ("date",),
+    "oficio": ("date",),
+    "boleto": ("date", "amount"),
+    "fatura": ("date", "amount"),
+    "holerite": ("amount",),
 }
 """What a kind cannot do without; its absence means that something was not read."""
 _BROKEN_YEAR = re.compile(r"(?:\bde\s?|[/.-])(?:1[89]|20)\d{3}\b")
 """A year of five digits: the engine saw one digit as two."""
 _PUBLIC = re.compile(
-    r"prefeitura|municipio|municipal|governo|secretaria d|ministerio|estado d|camara|tribunal|autarquia|federal|estadual|publica"
+    r"prefeitura|municipio|municipal|governo|secretaria d|ministerio|estado d|camara|tribunal|autarquia|federal|estadual|publica"  # noqa: E501
 )
 _ENGLISH = re.compile(r"\b(?:the|of|and|for|to|this|is|date|due|by|we|you|please|with|total)\b")
 _PORTUGUESE = re.compile(r"\b(?:de|da|do|que|para|em|os|com|por|uma?|ao|na|no|nome|valor|data)\b")
@@ -161,8 +168,12 @@ def _find(result: PageReading, engine: Engine, other: Engine | None) -> _PageFin
     result = replace(result, reading=reading)
     reading, disputed = checked(result, sorted(uncheckable), engine, other)
     return _PageFindings(
-        replace(result, reading=reading), find_identifiers(reading), find_dates(reading, english=english),
-        find_amounts(reading, english=english), find_people(reading), disputed,
+        replace(result, reading=reading),
+        find_identifiers(reading),
+        find_dates(reading, english=english),
+        find_amounts(reading, english=english),
+        find_people(reading),
+        disputed,
     )
 
 
@@ -200,8 +211,16 @@ def _assemble(
     subject = find_subject(shown_on.result.reading, kind.slug, title.text)
     fields = _fields(findings)
     metadata = _metadata(
-        input, context, kind=kind, shown_on=shown_on, author=author, title=title, subject=subject,
-        production=production, production_page=production_page, blank=not text.strip(),
+        input,
+        context,
+        kind=kind,
+        shown_on=shown_on,
+        author=author,
+        title=title,
+        subject=subject,
+        production=production,
+        production_page=production_page,
+        blank=not text.strip(),
     )
     masters = [source.master for source in sources]
     public = input.submission.public_body
@@ -213,11 +232,23 @@ def _assemble(
     )
     reasons = _reasons(findings, metadata, fields, compliance, kind, total)
     return Out(
-        metadata=metadata, fields=fields, compliance=compliance, needs_review=bool(reasons), review_reasons=reasons,
-        pages=[_page_facts(item, source, include_text=input.include_text) for item, source in zip(findings, sources, strict=True)],
-        pages_total=total, kind_scores=kind.scores, language="en" if _is_english(text) else "pt", engine=engine.name,
-        dpi=input.dpi or masters[0].dpi, orientation=findings[0].result.page.orientation,
-        skew_deg=round(findings[0].result.page.skew_deg, 2), timings_ms={},
+        metadata=metadata,
+        fields=fields,
+        compliance=compliance,
+        needs_review=bool(reasons),
+        review_reasons=reasons,
+        pages=[
+            _page_facts(item, source, include_text=input.include_text)
+            for item, source in zip(findings, sources, strict=True)
+        ],
+        pages_total=total,
+        kind_scores=kind.scores,
+        language="en" if _is_english(text) else "pt",
+        engine=engine.name,
+        dpi=input.dpi or masters[0].dpi,
+        orientation=findings[0].result.page.orientation,
+        skew_deg=round(findings[0].result.page.skew_deg, 2),
+        timings_ms={},
     )
 
 
@@ -263,28 +294,51 @@ def _fields(findings: list[_PageFindings]) -> Fields:
             for number in numbers:
                 if is_new(group, number.value):
                     getattr(fields, group).append(
-                        Number(value=number.value, confidence=number.confidence, evidence=item.evidence(number.line, number.text))
+                        Number(
+                            value=number.value,
+                            confidence=number.confidence,
+                            evidence=item.evidence(number.line, number.text),
+                        )
                     )
         for date in item.dates.found:
             if is_new("date", date.value):
-                fields.dates.append(Date(value=date.value, confidence=date.confidence, evidence=item.evidence(date.line, date.text)))
+                fields.dates.append(
+                    Date(value=date.value, confidence=date.confidence, evidence=item.evidence(date.line, date.text))
+                )
         for amount in item.amounts:
             if is_new("amount", amount.found.value + amount.currency):
                 fields.amounts.append(
-                    Amount(value=amount.found.value, currency=amount.currency, confidence=amount.found.confidence,
-                           evidence=item.evidence(amount.found.line, amount.found.text))
+                    Amount(
+                        value=amount.found.value,
+                        currency=amount.currency,
+                        confidence=amount.found.confidence,
+                        evidence=item.evidence(amount.found.line, amount.found.text),
+                    )
                 )
         for person in item.people:
             if is_new("person", fold(person.value)):
                 fields.people.append(
-                    Person(value=person.value, confidence=person.confidence, evidence=item.evidence(person.line, person.text))
+                    Person(
+                        value=person.value,
+                        confidence=person.confidence,
+                        evidence=item.evidence(person.line, person.text),
+                    )
                 )
     return fields
 
 
 def _metadata(
-    input: In, context: Context, *, kind: KindGuess, shown_on: _PageFindings, author: Author | None, title: Title,
-    subject: Subject | None, production: Production, production_page: _PageFindings, blank: bool,
+    input: In,
+    context: Context,
+    *,
+    kind: KindGuess,
+    shown_on: _PageFindings,
+    author: Author | None,
+    title: Title,
+    subject: Subject | None,
+    production: Production,
+    production_page: _PageFindings,
+    blank: bool,
 ) -> Metadata:
     sent = input.submission
 
@@ -294,34 +348,44 @@ def _metadata(
     produced_line = production.date.line if production.date else production.place_line
     return Metadata(
         assunto=Words(
-            value=subject.words if subject else [], source="inferred", confidence=subject.confidence if subject else 0.0,
+            value=subject.words if subject else [],
+            source="inferred",
+            confidence=subject.confidence if subject else 0.0,
             evidence=shown_on.evidence(subject.line) if subject and subject.line is not None else None,
         ),
         autor=Text(
-            value=author.name if author else None, source="inferred", confidence=author.confidence if author else 0.0,
+            value=author.name if author else None,
+            source="inferred",
+            confidence=author.confidence if author else 0.0,
             evidence=shown_on.evidence(author.line) if author else None,
         ),
         data_local_digitalizacao=TimeAndPlaceElement(
             value=TimeAndPlace(time=sent.scanned_at or _now(), place=sent.place),
-            source="submitted" if sent.scanned_at or sent.place else "system", confidence=1.0,
+            source="submitted" if sent.scanned_at or sent.place else "system",
+            confidence=1.0,
         ),
         identificador=Text(
             value=sent.identifier or context.job_id, source="submitted" if sent.identifier else "system", confidence=1.0
         ),
         responsavel=submitted(sent.responsible),
         titulo=Text(
-            value=None if blank else title.text, source="inferred", confidence=0.0 if blank else title.confidence,
+            value=None if blank else title.text,
+            source="inferred",
+            confidence=0.0 if blank else title.confidence,
             evidence=shown_on.evidence(title.line) if title.line is not None else None,
         ),
         tipo_documental=Text(
-            value=kind.slug, source="inferred", confidence=kind.confidence,
+            value=kind.slug,
+            source="inferred",
+            confidence=kind.confidence,
             evidence=shown_on.evidence(kind.line) if kind.line is not None else None,
         ),
         hash=HashElement(value=Hash(value=_sha256(input.page.path)), source="system", confidence=1.0),
         classe=submitted(sent.classification),
         data_producao=TimeAndPlaceElement(
             value=TimeAndPlace(time=production.date.value if production.date else None, place=production.place),
-            source="inferred", confidence=round(production.confidence, 2),
+            source="inferred",
+            confidence=round(production.confidence, 2),
             evidence=production_page.evidence(produced_line) if produced_line is not None else None,
         ),
         destinacao=submitted(sent.destination),
@@ -331,35 +395,37 @@ def _metadata(
 
 
 def _missing(metadata: Metadata, *, public: bool) -> list[str]:
-    due = ["assunto", "autor", "data_local_digitalizacao", "identificador", "responsavel", "titulo", "tipo_documental", "hash"]
+    due = [
+        "assunto",
+        "autor",
+        "data_local_digitalizacao",
+        "identificador",
+        "responsavel",
+        "titulo",
+        "tipo_documental",
+        "hash",
+    ]
     if public:
         due += ["classe", "data_producao", "destinacao", "genero", "prazo_guarda"]
     missing = []
     for name in due:
         value = getattr(metadata, name).value
-        if not value or isinstance(value, TimeAndPlace) and not (value.time and value.place):
+        if not value or (isinstance(value, TimeAndPlace) and not (value.time and value.place)):
             missing.append(name)
     return missing
 
 
 def _reasons(
-    findings: list[_PageFindings], metadata: Metadata, fields: Fields, compliance: Compliance, kind: KindGuess, total: int
+    findings: list[_PageFindings],
+    metadata: Metadata,
+    fields: Fields,
+    compliance: Compliance,
+    kind: KindGuess,
+    total: int,
 ) -> list[str]:
-    reasons: list[str] = []
-    if total > len(findings):
-        reasons.append(f"pages_not_read: {total - len(findings)}")
+    reasons = [f"pages_not_read: {total - len(findings)}"] if total > len(findings) else []
     for item in findings:
-        number = item.result.number
-        if item.result.is_blank:
-            reasons.append(f"blank_page: {number}")
-        elif item.result.uncovered > UNCOVERED_LIMIT:
-            reasons.append(f"text_not_read: page {number}")
-        if item.identifiers.doubtful_lines:
-            reasons.append(f"check_digits_fail: page {number}, line {item.identifiers.doubtful_lines[0]}")
-        if item.disputed_lines:
-            reasons.append(f"readings_disagree: page {number}, line {item.disputed_lines[0]}")
-        if item.dates.ambiguous:
-            reasons.append(f"day_and_month_may_be_swapped: page {number}")
+        reasons += _page_reasons(item)
     if kind.slug is None:
         reasons.append("tipo_documental_unknown")
     for name in ("assunto", "autor", "titulo", "tipo_documental"):
@@ -375,17 +441,39 @@ def _reasons(
     return reasons
 
 
+def _page_reasons(item: _PageFindings) -> list[str]:
+    number = item.result.number
+    if item.result.is_blank:
+        return [f"blank_page: {number}"]
+    reasons = []
+    if item.result.uncovered > UNCOVERED_LIMIT:
+        reasons.append(f"text_not_read: page {number}")
+    if item.identifiers.doubtful_lines:
+        reasons.append(f"check_digits_fail: page {number}, line {item.identifiers.doubtful_lines[0]}")
+    if item.disputed_lines:
+        reasons.append(f"readings_disagree: page {number}, line {item.disputed_lines[0]}")
+    if item.dates.ambiguous:
+        reasons.append(f"day_and_month_may_be_swapped: page {number}")
+    return reasons
+
+
 def _page_facts(item: _PageFindings, source: SourcePage, *, include_text: bool) -> PageFacts:
     result = item.result
     return PageFacts(
-        page=result.number, text=result.reading.text if include_text else None, orientation=result.page.orientation,
-        skew_deg=round(result.page.skew_deg, 2), dpi=source.master.dpi, engine=result.engine,
-        confidence=round(result.reading.confidence, 3), uncovered=round(result.uncovered, 3), is_blank=result.is_blank,
+        page=result.number,
+        text=result.reading.text if include_text else None,
+        orientation=result.page.orientation,
+        skew_deg=round(result.page.skew_deg, 2),
+        dpi=source.master.dpi,
+        engine=result.engine,
+        confidence=round(result.reading.confidence, 3),
+        uncovered=round(result.uncovered, 3),
+        is_blank=result.is_blank,
     )
 
 
 def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _sha256(path: Path) -> str:

@@ -13,9 +13,16 @@ MIN_DPI = 300
 _IDENTIFICATION = {"carteira_de_identidade", "passaporte", "titulo_eleitoral"}
 _MANDATORY_CARRIAGE = {"cnh", "crlv"}
 _IDENTITY_PHRASES = (
-    r"carteira de identidade|cedula de identidade", r"valida em todo o territorio nacional", r"polegar direito",
-    r"republica federativa do brasil", r"registro geral", r"assinatura d[oe] titular", r"carteira nacional de habilitacao",
-    r"secretaria d[ea] (?:estado d[ea] )?seguranca publica|instituto de identificacao", r"\bpassport\b|\bpassaporte\b", r"lei n.{0,4} ?7\.?116",
+    r"carteira de identidade|cedula de identidade",
+    r"valida em todo o territorio nacional",
+    r"polegar direito",
+    r"republica federativa do brasil",
+    r"registro geral",
+    r"assinatura d[oe] titular",
+    r"carteira nacional de habilitacao",
+    r"secretaria d[ea] (?:estado d[ea] )?seguranca publica|instituto de identificacao",
+    r"\bpassport\b|\bpassaporte\b",
+    r"lei n.{0,4} ?7\.?116",
 )
 
 
@@ -34,7 +41,9 @@ def excluded_kind(slug: str | None, text: str, masters: list[Master]) -> str | N
     return None
 
 
-def assess(masters: list[Master], dpi: int | None, genre: str | None, *, excluded: str | None, missing: list[str]) -> Compliance:
+def assess(
+    masters: list[Master], dpi: int | None, genre: str | None, *, excluded: str | None, missing: list[str]
+) -> Compliance:
     """Compare the stored pages with Annex I. *dpi* overrides what the file declares."""
     notes: list[str] = []
     known = [dpi] if dpi else [master.dpi for master in masters if master.dpi]
@@ -44,7 +53,9 @@ def assess(masters: list[Master], dpi: int | None, genre: str | None, *, exclude
     textual = genre != "iconografico"
     colours = {master.colour for master in masters}
     # Black on white may be kept in more colours than it needs; a picture may not be kept in fewer.
-    colour_ok = True if textual or colours == {"colour"} else None if "colour" in colours or "grey" in colours else False
+    colour_ok = (
+        True if textual or colours == {"colour"} else None if "colour" in colours or "grey" in colours else False
+    )
     if any(not master.lossless and master.format != "PDF" for master in masters):
         format_ok: bool | None = False
         notes.append("compression with loss: this file can be read, but it is not an acceptable master")
@@ -57,4 +68,6 @@ def assess(masters: list[Master], dpi: int | None, genre: str | None, *, exclude
         notes.append("lossless, but Annex I asks for PDF/A for printed text")
     else:
         format_ok = all(master.format == "PNG" for master in masters)
-    return Compliance(dpi_ok=dpi_ok, colour_ok=colour_ok, format_ok=format_ok, excluded_kind=excluded, missing=missing, notes=notes)
+    return Compliance(
+        dpi_ok=dpi_ok, colour_ok=colour_ok, format_ok=format_ok, excluded_kind=excluded, missing=missing, notes=notes
+    )

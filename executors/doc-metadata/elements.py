@@ -132,7 +132,7 @@ class Compliance(BaseModel):
     colour_ok: bool | None = Field(description="Colours as the page's content asks for.")
     format_ok: bool | None = Field(description="Lossless, and PDF/A where Annex I asks for it.")
     excluded_kind: str | None = Field(
-        description="Why the decree does not apply (Article 2): identification_document, mandatory_carriage, born_digital."
+        description="Why the decree does not apply (Article 2): identification_document, mandatory_carriage, born_digital."  # noqa: E501
     )
     missing: list[str] = Field(description="Elements of Annex II without a value.")
     notes: list[str] = []
@@ -143,10 +143,14 @@ class Submission(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    responsible: str | None = Field(default=None, max_length=300, description="Person or firm responsible for the scan.")
+    responsible: str | None = Field(
+        default=None, max_length=300, description="Person or firm responsible for the scan."
+    )
     place: str | None = Field(default=None, max_length=200, description="Where it was scanned.")
     scanned_at: str | None = Field(
-        default=None, max_length=40, pattern=r"^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?$",
+        default=None,
+        max_length=40,
+        pattern=r"^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?$",
         description="When it was scanned, ISO 8601. The time of this job when left out.",
     )
     identifier: str | None = Field(default=None, max_length=200, description="Identifier in your own system.")
@@ -154,7 +158,8 @@ class Submission(BaseModel):
     destination: str | None = Field(default=None, max_length=200, description="Disposal or permanent keeping.")
     retention: str | None = Field(default=None, max_length=200, description="Retention period.")
     public_body: bool | None = Field(
-        default=None, description="True when a public body is involved, which makes thirteen elements due instead of eight."
+        default=None,
+        description="True when a public body is involved, which makes thirteen elements due instead of eight.",
     )
 
 

@@ -6,8 +6,9 @@ import time
 
 from documents.engines.engine import Engines
 from documents.request import PageRequest, read_document
-from jangada.algorithms.authoring import Context
 from pydantic import BaseModel, Field
+
+from jangada.algorithms.authoring import Context
 
 
 class In(PageRequest):
@@ -18,7 +19,9 @@ class TextLine(BaseModel):
     """One printed line, or one cell of a table row."""
 
     text: str
-    box: list[list[int]] = Field(description="Four corners [x, y], clockwise from the top left of the text, in pixels of the page.")
+    box: list[list[int]] = Field(
+        description="Four corners [x, y], clockwise from the top left of the text, in pixels of the page."
+    )
     confidence: float = Field(description="0 to 1.")
 
 
@@ -28,7 +31,9 @@ class PageText(BaseModel):
     page: int = Field(description="Number of the page, from 1.")
     text: str
     lines: list[TextLine]
-    orientation: int = Field(description="Degrees clockwise by which the stored page had to be turned: 0, 90, 180 or 270.")
+    orientation: int = Field(
+        description="Degrees clockwise by which the stored page had to be turned: 0, 90, 180 or 270."
+    )
     skew_deg: float = Field(description="Angle of the text lines after that turn, counter-clockwise positive.")
     dpi: int | None = Field(description="Resolution the file declares; null when unknown.")
     confidence: float = Field(description="Mean confidence. It does not show skipped text: see `uncovered`.")
@@ -67,14 +72,21 @@ class DocOcr:
             ]
             pages.append(
                 PageText(
-                    page=source.number, text=result.reading.text, lines=lines, orientation=result.page.orientation,
-                    skew_deg=round(result.page.skew_deg, 2), dpi=input.dpi or source.master.dpi,
-                    confidence=round(result.reading.confidence, 3), uncovered=round(result.uncovered, 3),
+                    page=source.number,
+                    text=result.reading.text,
+                    lines=lines,
+                    orientation=result.page.orientation,
+                    skew_deg=round(result.page.skew_deg, 2),
+                    dpi=input.dpi or source.master.dpi,
+                    confidence=round(result.reading.confidence, 3),
+                    uncovered=round(result.uncovered, 3),
                     engine=result.engine,
                 )
             )
         return Out(
-            text="\f".join(page.text for page in pages), pages=pages, pages_total=total,
+            text="\f".join(page.text for page in pages),
+            pages=pages,
+            pages_total=total,
             engine=self._engines.choose(input.engine).name,
             timings_ms={"total": round(1000 * (time.perf_counter() - started), 1)},
         )

@@ -37,8 +37,15 @@ class Line:
 
     def corners(self, to_source: np.ndarray) -> list[list[int]]:
         """The four corners, clockwise from the top left, in the pixels of the page as it was stored."""
-        points = np.array([[self.left, self.top, 1], [self.right, self.top, 1],
-                           [self.right, self.bottom, 1], [self.left, self.bottom, 1]], dtype=np.float64)
+        points = np.array(
+            [
+                [self.left, self.top, 1],
+                [self.right, self.top, 1],
+                [self.right, self.bottom, 1],
+                [self.left, self.bottom, 1],
+            ],
+            dtype=np.float64,
+        )
         mapped = points @ to_source.T
         return [[round(x / w), round(y / w)] for x, y, w in mapped]
 
@@ -75,7 +82,7 @@ class Reading:
 
     @property
     def confidence(self) -> float:
-        """Mean confidence, weighted by length; 0 for an empty page. High values do not prove that nothing is missing."""
+        """Mean confidence, weighted by length; 0 for an empty page. High values do not prove that nothing is missing."""  # noqa: E501
         letters = sum(len(line.text) for line in self.lines)
         return sum(line.confidence * len(line.text) for line in self.lines) / letters if letters else 0.0
 
@@ -119,9 +126,9 @@ def _column_split(lines: list[Line], width: int) -> tuple[list[Line], list[Line]
         left = [line for line in lines if line.right <= cut]
         right = [line for line in lines if line.left >= cut]
         # A table has short cells; a column of prose has long lines. Only prose is read downwards.
-        if all(len(side) >= 4 and np.median([len(line.text) for line in side]) >= 25 for side in (left, right)):
-            if best is None or len(left) + len(right) > len(best[0]) + len(best[1]):
-                best = (left, right)
+        prose = all(len(side) >= 4 and np.median([len(line.text) for line in side]) >= 25 for side in (left, right))
+        if prose and (best is None or len(left) + len(right) > len(best[0]) + len(best[1])):
+            best = (left, right)
     if best is None:
         return None
     left, right = best
@@ -134,4 +141,9 @@ def _column_split(lines: list[Line], width: int) -> tuple[list[Line], list[Line]
     above = [line for line in lines if line.bottom <= top or (id(line) not in chosen and line.middle <= top)]
     lifted = {id(line) for line in above}
     below = [line for line in rest if id(line) not in lifted]
-    return above, [l for l in left if id(l) not in lifted], [r for r in right if id(r) not in lifted], below
+    return (
+        above,
+        [item for item in left if id(item) not in lifted],
+        [item for item in right if id(item) not in lifted],
+        below,
+    )

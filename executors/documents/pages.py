@@ -196,7 +196,9 @@ def _shrink_if_huge(image: Image.Image, dpi: int | None) -> tuple[Image.Image, i
     pixels = image.convert("L") if image.mode == "1" else image
     # reduce() averages whole pixels, so it needs no second full-size copy; palettes cannot be averaged.
     pixels = pixels.convert("RGB") if pixels.mode in ("P", "PA") else pixels
-    return (pixels.reduce(2), dpi // 2 if dpi else None) if pixels.mode in ("L", "RGB", "RGBA", "CMYK") else (image, dpi)
+    return (
+        (pixels.reduce(2), dpi // 2 if dpi else None) if pixels.mode in ("L", "RGB", "RGBA", "CMYK") else (image, dpi)
+    )
 
 
 def _transpose_like(original: Image.Image, frame: Image.Image) -> Image.Image:

@@ -40,8 +40,9 @@ class Prepared:
             180: np.array([[-1, 0, width - 1], [0, -1, height - 1], [0, 0, 1]], dtype=np.float64),
             270: np.array([[0, -1, width - 1], [1, 0, 0], [0, 0, 1]], dtype=np.float64),
         }[degrees]
-        return Prepared(cv2.rotate(self.image, code), self.to_source @ back, self.skew_deg,
-                        (self.orientation + degrees) % 360)
+        return Prepared(
+            cv2.rotate(self.image, code), self.to_source @ back, self.skew_deg, (self.orientation + degrees) % 360
+        )
 
 
 def grey(image: np.ndarray) -> np.ndarray:
@@ -142,6 +143,7 @@ def text_axis(page: np.ndarray) -> tuple[bool, float]:
 
 def _profile_search(ink: np.ndarray) -> tuple[float, float]:
     """(sharpness, angle) of the best straightening of *ink*."""
+
     def sharpness(angle: float) -> float:
         turned, _ = rotate(ink, -angle, fill=0)
         rows = turned.sum(axis=1, dtype=np.float64)
@@ -204,8 +206,10 @@ def _bright_quad(closed: np.ndarray, level: float) -> np.ndarray | None:
         return None
     corners = quad.reshape(4, 2).astype(np.float32)
     total, difference = corners.sum(axis=1), corners[:, 1] - corners[:, 0]
-    ordered = np.array([corners[total.argmin()], corners[difference.argmin()],
-                        corners[total.argmax()], corners[difference.argmax()]], dtype=np.float32)
+    ordered = np.array(
+        [corners[total.argmin()], corners[difference.argmin()], corners[total.argmax()], corners[difference.argmax()]],
+        dtype=np.float32,
+    )
     if len(np.unique(ordered, axis=0)) != 4:
         return None
     sides = np.roll(ordered, -1, axis=0) - ordered

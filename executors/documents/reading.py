@@ -43,8 +43,15 @@ class PageReading:
         return line.corners(self.page.to_source)
 
 
-def read_page(source: SourcePage, engine: Engine, *, lang: list[str], dpi: int | None = None,
-              clean: bool = False, other: Engine | None = None) -> PageReading:
+def read_page(
+    source: SourcePage,
+    engine: Engine,
+    *,
+    lang: list[str],
+    dpi: int | None = None,
+    clean: bool = False,
+    other: Engine | None = None,
+) -> PageReading:
     """
     Read *source* with *engine*; with *other* at hand, read again with it when text seems to be missing.
 
@@ -100,7 +107,9 @@ def _reads_poorly(reading: Reading) -> bool:
 def _stands(reading: Reading) -> bool:
     """True when most of the text runs up or down the page."""
     long = [line for line in reading.lines if len(line.text) >= 4]
-    return sum(len(line.text) for line in long if line.height > 1.5 * (line.right - line.left)) > 0.5 * sum(len(line.text) for line in long)
+    return sum(len(line.text) for line in long if line.height > 1.5 * (line.right - line.left)) > 0.5 * sum(
+        len(line.text) for line in long
+    )
 
 
 def _worth(reading: Reading) -> float:
@@ -119,8 +128,11 @@ def strip_of(result: PageReading, line: Line, *, scale: float = 1.5) -> np.ndarr
     width, height = round((line.right - left + pad) * scale), round((line.bottom - top + pad) * scale)
     place = np.array([[1 / scale, 0, left], [0, 1 / scale, top], [0, 0, 1]], dtype=np.float64)
     strip = cv2.warpPerspective(
-        grey(result.source), result.page.to_source @ place, (max(8, width), max(8, height)),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
+        grey(result.source),
+        result.page.to_source @ place,
+        (max(8, width), max(8, height)),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
     )
     low, high = np.percentile(strip, (2, 90))
     stretched = (strip.astype(np.float32) - low) * (255.0 / max(1.0, float(high - low)))

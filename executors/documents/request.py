@@ -20,22 +20,32 @@ class PageRequest(BaseModel):
 
     page: File = Field(description="The scan: PDF, TIFF (all of its pages are read), JPEG, PNG, BMP, GIF or WebP.")
     lang: list[Literal["por", "eng"]] = Field(
-        default=["por", "eng"], min_length=1, max_length=2,
+        default=["por", "eng"],
+        min_length=1,
+        max_length=2,
         description="Languages expected on the page. Portuguese models read English as well.",
     )
     dpi: int | None = Field(
-        default=None, ge=50, le=2400, description="Resolution of the scan when the file does not say it or says it wrong."
+        default=None,
+        ge=50,
+        le=2400,
+        description="Resolution of the scan when the file does not say it or says it wrong.",
     )
     pages: list[int] | None = Field(
-        default=None, min_length=1, max_length=200,
+        default=None,
+        min_length=1,
+        max_length=200,
         description="Numbers of the pages to read, from 1, in this order. All pages when left out.",
     )
-    max_pages: int = Field(default=20, ge=1, le=200, description="At most so many pages are read; `pages_total` tells of more.")
+    max_pages: int = Field(
+        default=20, ge=1, le=200, description="At most so many pages are read; `pages_total` tells of more."
+    )
     engine: Literal["auto", "tesseract", "rapidocr"] = Field(
         default="auto", description="Recognition engine; `auto` takes the best one installed."
     )
     prepare: bool = Field(
-        default=True, description="Even out the light, straighten and cut out the sheet before reading. Off only for clean pages."
+        default=True,
+        description="Even out the light, straighten and cut out the sheet before reading. Off only for clean pages.",
     )
 
 
@@ -45,7 +55,9 @@ def wanted_pages(request: PageRequest, document: Document) -> list[int]:
     return numbers[: request.max_pages]
 
 
-def read_document(request: PageRequest, engines: Engines, context: Context) -> Iterator[tuple[Document, SourcePage, PageReading]]:
+def read_document(
+    request: PageRequest, engines: Engines, context: Context
+) -> Iterator[tuple[Document, SourcePage, PageReading]]:
     """
     Read the wanted pages one by one; yields the document, the page and its reading.
 
@@ -57,7 +69,8 @@ def read_document(request: PageRequest, engines: Engines, context: Context) -> I
     other: Engine | None = engines.other(engine) if request.engine == "auto" else None
     for done, source in enumerate(document.pages(numbers)):
         context.progress(done / len(numbers), f"page {source.number} ({done + 1} of {len(numbers)})")
-        reading = read_page(source, engine, lang=list(request.lang), dpi=request.dpi,
-                            clean=not request.prepare, other=other)
+        reading = read_page(
+            source, engine, lang=list(request.lang), dpi=request.dpi, clean=not request.prepare, other=other
+        )
         yield document, source, reading
     context.progress(1.0)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from jangada.algorithms.authoring import AlgorithmFailure, Context, File
 from magika import Magika
 from pydantic import BaseModel, ConfigDict, Field
+
+from jangada.algorithms.authoring import AlgorithmFailure, Context, File
 
 ACCEPT_FROM = 0.8
 """Below this score the answer is a guess: a tiny XML came back as text with 0.45 (reference workloads §1)."""
@@ -38,7 +39,7 @@ class FileType:
         self._magika = Magika()
         self._magika.identify_bytes(b"warm up, so that the first job does not pay for it")
 
-    def run(self, input: In, context: Context) -> Out:
+    def run(self, input: In, context: Context) -> Out:  # noqa: ARG002
         """Identify the file; an empty one is `empty`, never an error."""
         answer = self._magika.identify_path(input.file.path)
         if not answer.ok:
@@ -46,6 +47,11 @@ class FileType:
         kind = answer.output
         score = round(float(answer.score), 4)
         return Out(
-            label=str(kind.label), mime=kind.mime_type, group=kind.group, description=kind.description, score=score,
-            accepted=score >= ACCEPT_FROM, size_bytes=input.file.path.stat().st_size,
+            label=str(kind.label),
+            mime=kind.mime_type,
+            group=kind.group,
+            description=kind.description,
+            score=score,
+            accepted=score >= ACCEPT_FROM,
+            size_bytes=input.file.path.stat().st_size,
         )

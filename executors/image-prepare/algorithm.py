@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 from documents.pages import SourcePage, open_document
 from documents.prepare import find_sheet, flatten, grey, rotate, sharpness, skew_angle, straightened_sheet, text_axis
-from jangada.algorithms.authoring import AlgorithmFailure, Context, File
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
+
+from jangada.algorithms.authoring import AlgorithmFailure, Context, File
 
 Operation = Literal["orient", "deskew", "flatten", "binarize", "faces", "quality"]
 _FACE_SIDE = 1200
@@ -28,8 +29,10 @@ class In(BaseModel):
     image: File = Field(description="JPEG, PNG, TIFF, BMP, GIF, WebP or PDF.")
     page: int = Field(default=1, ge=1, description="Which page of a PDF or TIFF.")
     ops: list[Operation] = Field(
-        default=["orient", "deskew", "quality"], min_length=1, max_length=6,
-        description="orient: cut out a photographed sheet and lay its lines level (a page upside down stays so: only reading tells). "
+        default=["orient", "deskew", "quality"],
+        min_length=1,
+        max_length=6,
+        description="orient: cut out a photographed sheet and lay its lines level (a page upside down stays so: only reading tells). "  # noqa: E501
         "deskew: straighten. flatten: even out light. binarize: black and white. faces: find them. quality: measure.",
     )
     dpi: int | None = Field(default=None, ge=50, le=2400, description="Resolution, when the file does not say it.")
@@ -96,8 +99,15 @@ class ImagePrepare:
         saved = context.save("page.png", _png(image, dpi), "image/png")
         height, width = image.shape[:2]
         return Out(
-            image=saved, width=width, height=height, dpi=dpi, turned_deg=turned, skew_deg=round(skew, 2),
-            sheet_found=sheet_found, faces=faces, quality=quality,
+            image=saved,
+            width=width,
+            height=height,
+            dpi=dpi,
+            turned_deg=turned,
+            skew_deg=round(skew, 2),
+            sheet_found=sheet_found,
+            faces=faces,
+            quality=quality,
         )
 
     def _find_faces(self, image: np.ndarray) -> list[list[int]]:
@@ -136,8 +146,11 @@ def _quality(source: SourcePage) -> Quality:
     measured = sharpness(page)
     ink = float((flatten(page) < 128).mean())
     return Quality(
-        sharpness=round(measured, 1), is_blurred=measured < _BLURRED_BELOW, contrast=round(float(high - low) / 255, 3),
-        brightness=round(float(page.mean()) / 255, 3), blank=ink < 0.0002,
+        sharpness=round(measured, 1),
+        is_blurred=measured < _BLURRED_BELOW,
+        contrast=round(float(high - low) / 255, 3),
+        brightness=round(float(page.mean()) / 255, 3),
+        blank=ink < 0.0002,
     )
 
 
@@ -145,7 +158,11 @@ def _png(image: np.ndarray, dpi: int | None) -> bytes:
     rgb = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     buffer = BytesIO()
     made = Image.fromarray(rgb)
-    made = made.convert("1") if set(np.unique(rgb[::16, ::16])) <= {0, 255} and image.ndim == 2 and _is_two_toned(rgb) else made
+    made = (
+        made.convert("1")
+        if set(np.unique(rgb[::16, ::16])) <= {0, 255} and image.ndim == 2 and _is_two_toned(rgb)
+        else made
+    )
     made.save(buffer, "PNG", **({"dpi": (dpi, dpi)} if dpi else {}))
     return buffer.getvalue()
 

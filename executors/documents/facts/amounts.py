@@ -13,19 +13,23 @@ from documents.lines import Reading
 # "RS", "R8" and "R5" are how engines misread R$.
 _NUMBER = r"(?P<number>\d{1,3}(?:\s?[.,]\s?[\dOo]{3})*(?:\s?[.,]\s?[\dOo]{2})?|\d+(?:\s?[.,]\s?\d{2})?)(?![\d]|[.,]\d)"
 _WITH_SYMBOL = re.compile(
-    r"(?<![A-Za-z])(?P<symbol>US\s?[$S]|U\s?\$\s?S?|USD|R\s?\$\s?\$?|R[S85§](?=\s?\d{1,3}(?:[.,]\d{3})*[.,]\d{2}(?!\d))|BRL|EUR|GBP|CA\$|€|£|\$)"
+    r"(?:(?<![A-Za-z])|(?<=[a-z])(?=R\$|US\$))(?P<symbol>US\s?[$S]|U\s?\$\s?S?|USD|R\s?\$\s?\$?|R[S85§](?=\s?\d{1,3}(?:[.,]\d{3})*[.,]\d{2}(?!\d))|BRL|EUR|GBP|CA\$|€|£|\$)"
     r"\s*[:=]?\s*(?P<sign>-\s?)?" + _NUMBER
 )
 _SYMBOL_AFTER = re.compile(
     r"(?<![\d.,/\-])" + _NUMBER + r"\s?(?P<symbol>USD|BRL|EUR|GBP|€|reais\b|dollars\b|dolares\b|euros\b)"
 )
-_BARE = re.compile(r"(?<![\w.,/\-$])(?P<number>\d{1,3}(?:\.\d{3})+,\d{2}|\d{1,6},\d{2}|\d{1,3}(?:,\d{3})+\.\d{2}|\d{1,6}\.\d{2})"
-                   r"(?!\s?%|[\w/]|[.,\-]\d|\s?(?:kg|km|m2|m²|mm|cm|ha|un|hs?\b))")
+_BARE = re.compile(
+    r"(?<![\w.,/\-$])(?P<number>\d{1,3}(?:\.\d{3})+,\d{2}|\d{1,6},\d{2}|\d{1,3}(?:,\d{3})+\.\d{2}|\d{1,6}\.\d{2})"
+    r"(?!\s?%|[\w/]|[.,\-]\d|\s?(?:kg|km|m2|m²|mm|cm|ha|un|hs?\b))"
+)
 _MONEY_LABEL = re.compile(
     r"valor|total|r\$|preco|liquid|brut|desconto|salario|vencimentos|proventos|provento|saldo|multa|juros|amount|price|tarifa"
     r"|parcela|mensalidade|importancia|quantia|\bpago\b|troco|balance|paid|fee|tax\b|deducoes|honorarios|imposto"
 )
-_NOT_MONEY = re.compile(r"qtd|quant|qty|aliq|%|perc|peso|ncm|cfop|codigo|\bcod\b|hora|area|medida|indice|nota\b.*\bfinal|media|frequencia|volume|ref\b|referencia")
+_NOT_MONEY = re.compile(
+    r"qtd|quant|qty|aliq|%|perc|peso|ncm|cfop|codigo|\bcod\b|hora|area|medida|indice|nota\b.*\bfinal|media|frequencia|volume|ref\b|referencia"
+)
 _SCALE = re.compile(r"\s*(?:mil\b|milh|bilh|mi\b|bi\b|million|billion|thousand|k\b)")
 _CURRENCY = {"€": "EUR", "EUR": "EUR", "£": "GBP", "GBP": "GBP", "CA$": "CAD", "BRL": "BRL", "USD": "USD", "$": "USD"}
 

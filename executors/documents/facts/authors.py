@@ -17,12 +17,12 @@ _FIRM_END = re.compile(
 _INSTITUTION = re.compile(
     r"\b(?:prefeitura|camara|governo|secretaria|ministerio|tribunal|universidade|faculdade|escola|colegio|instituto|fundacao|"
     r"associacao|sindicato|cooperativa|cartorio|tabelionato|hospital|clinica|laboratorio|conselho|departamento|autarquia|"
-    r"companhia|banco|empresa|municipio|estado de|estado do|creche|centro|igreja|condominio|servico|office|school|university|"
+    r"companhia|banco|empresa|municipio|estado de|estado do|creche|centro|igreja|condominio|servico|office|school|university|"  # noqa: E501
     r"city of|council|department|clinic|institute|foundation|association|bank)\b"
 )
 _ISSUER_LABELS = {
-    "nota_fiscal": r"(?:dados do )?prestador(?:a)?(?: d[eo]s? servicos?)?(?:\s*[-–/]\s*(?:nome|razao social)[^:]*)?|(?:dados do |identificacao do )?emitente|razao social(?: do (?:prestador|emitente))?|nome ?/ ?razao social|nome empresarial",
-    "contrato": r"contratad[oa](?:\(a\))?|locador(?:a|\(a\))?|vendedor(?:a|\(a\))?|prestador(?:a)?|contractor|supplier|lessor|landlord|seller|service provider|provider",
+    "nota_fiscal": r"(?:dados do )?prestador(?:a)?(?: d[eo]s? servicos?)?(?:\s*[-–/]\s*(?:nome|razao social)[^:]*)?|(?:dados do |identificacao do )?emitente|razao social(?: do (?:prestador|emitente))?|nome ?/ ?razao social|nome empresarial",  # noqa: E501
+    "contrato": r"contratad[oa](?:\(a\))?|locador(?:a|\(a\))?|vendedor(?:a|\(a\))?|prestador(?:a)?|contractor|supplier|lessor|landlord|seller|service provider|provider",  # noqa: E501
     "termo_aditivo": r"contratad[oa](?:\(a\))?|locador(?:a|\(a\))?",
     "invoice": r"from|seller|issued by|supplier|vendor|remit to|company",
     "fatura": r"cedente|beneficiario|emitente|empresa|fornecedor|prestador",
@@ -35,7 +35,9 @@ _ISSUER_LABELS = {
     "memorando": r"de|from|remetente",
 }
 _SIGNED = ("recibo", "procuracao", "requerimento", "atestado", "declaracao", "carta", "laudo")
-_KEEP_CAPITALS = frozenset("ME EPP MEI S.A. S/A SA EIRELI CNPJ LLC TI RH SUS INSS UF".split())
+_KEEP_CAPITALS = frozenset(
+    ["ME", "EPP", "MEI", "S.A.", "S/A", "SA", "EIRELI", "CNPJ", "LLC", "TI", "RH", "SUS", "INSS", "UF"]
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,9 @@ def find_author(reading: Reading, slug: str | None) -> Author | None:
 
 def body_name(text: str) -> str | None:
     """The name of a firm, a body or a person that *text* begins with."""
-    text = re.split(r"\s[-–]\s(?=CNPJ|CPF|C\.N)|[,;(]|\b(?:CNPJ|CPF|inscrit[oa])\b", text.strip(" :.-–—|"), maxsplit=1)[0].strip()
+    text = re.split(r"\s[-–]\s(?=CNPJ|CPF|C\.N)|[,;(]|\b(?:CNPJ|CPF|inscrit[oa])\b", text.strip(" :.-–—|"), maxsplit=1)[
+        0
+    ].strip()
     folded = fold(text)
     firm = _FIRM_END.search(folded)
     if firm and firm.start() > 2:
@@ -95,17 +99,28 @@ def _labelled(reading: Reading, slug: str | None) -> Author | None:
 def _inline_party(reading: Reading) -> Author | None:
     text = re.sub(r"\s", " ", reading.text)
     folded = fold(text)
-    for pattern in (r"(?:contratad[oa]|locador(?:a)?|prestador(?:a)?|contractor|supplier|provider)\s*(?:\([^)]*\))?\s*[:,]\s*",
-                    r"de outro(?: lado)?,?\s*(?:como contratad[oa],?)?\s*(?:a empresa|o sr\.?|a sra\.?)?\s*", r"\band\s+"):
+    for pattern in (
+        r"(?:contratad[oa]|locador(?:a)?|prestador(?:a)?|contractor|supplier|provider)\s*(?:\([^)]*\))?\s*[:,]\s*",
+        r"de outro(?: lado)?,?\s*(?:como contratad[oa],?)?\s*(?:a empresa|o sr\.?|a sra\.?)?\s*",
+        r"\band\s+",
+    ):
         for match in re.finditer(pattern, folded):
             name = body_name(text[match.end() : match.end() + 110])
             if name:
                 return Author(printed_case(name), 0.75, reading.line_at(match.end()))
     # "Fulana Ltda., …, doravante denominada CONTRATADA" names the party after the fact.
-    match = re.search(r"(?:doravante|denominad[oa]|hereinafter)[^.;]{0,60}(?:contratad[oa]|locador|contractor|provider|supplier)", folded)
+    match = re.search(
+        r"(?:doravante|denominad[oa]|hereinafter)[^.;]{0,60}(?:contratad[oa]|locador|contractor|provider|supplier)",
+        folded,
+    )
     if match:
         window = text[max(0, match.start() - 330) : match.start()]
-        firms = list(re.finditer(rf"([A-ZÀ-Ý][\wÀ-ÿ&.'-]*(?:\s+(?:[A-ZÀ-Ý&][\wÀ-ÿ&.'-]*|d[aeo]s?|e|em))*?\s+(?:Ltda|LTDA|S\.A|S/A|EIRELI|ME|EPP|Ltd|Inc|LLC)\.?)", window))
+        firms = list(
+            re.finditer(
+                r"([A-ZÀ-Ý][\wÀ-ÿ&.'-]*(?:\s+(?:[A-ZÀ-Ý&][\wÀ-ÿ&.'-]*|d[aeo]s?|e|em))*?\s+(?:Ltda|LTDA|S\.A|S/A|EIRELI|ME|EPP|Ltd|Inc|LLC)\.?)",
+                window,
+            )
+        )
         if firms:
             start = max(0, match.start() - 330) + firms[-1].start()
             return Author(printed_case(firms[-1].group(1)), 0.75, reading.line_at(start))
@@ -126,8 +141,12 @@ def _letterhead(reading: Reading) -> Author | None:
             if re.search(r":\s*\S", folded) and not LETTERHEAD.match(folded):
                 continue
             firm = _FIRM_END.search(folded)
-            heading = LETTERHEAD.match(folded) or _INSTITUTION.search(folded) and len(folded) < 60 and not folded.endswith((",", "."))
-            if heading and not re.match(r"(?:a |ao |a sua|oficio|of |memorando|para|nota|contrato|certidao|declaracao|recibo)", folded):
+            heading = LETTERHEAD.match(folded) or (
+                _INSTITUTION.search(folded) and len(folded) < 60 and not folded.endswith((",", "."))
+            )
+            if heading and not re.match(
+                r"(?:a |ao |a sua|oficio|of |memorando|para|nota|contrato|certidao|declaracao|recibo)", folded
+            ):
                 return Author(printed_case(_without_contact(line.text)), confidence, index)
             if firm and firm.start() > 2 and folded[: firm.start()].count(" ") <= 8:
                 name = body_name(line.text)
@@ -155,7 +174,9 @@ def _signature(reading: Reading) -> Author | None:
 
 
 def _without_contact(text: str) -> str:
-    return re.split(r"\s[-–|•]\s(?=CNPJ|Rua|Av|Tel|Fone|CEP)|\s*[-–|•,]?\s*(?:CNPJ|C\.N\.P\.J)\b", text, maxsplit=1)[0].strip(" -–|•,.")
+    return re.split(r"\s[-–|•]\s(?=CNPJ|Rua|Av|Tel|Fone|CEP)|\s*[-–|•,]?\s*(?:CNPJ|C\.N\.P\.J)\b", text, maxsplit=1)[
+        0
+    ].strip(" -–|•,.")
 
 
 def printed_case(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 from dataclasses import dataclass
 
@@ -11,10 +11,10 @@ from documents.facts.found import Found
 from documents.facts.numerals import NUMBER_WORDS, number_from_words
 from documents.lines import Reading
 
-_MONTHS_PT = "janeiro fevereiro marco abril maio junho julho agosto setembro outubro novembro dezembro".split()
-_MONTHS_EN = "january february march april may june july august september october november december".split()
-_SHORT_PT = "jan fev mar abr mai jun jul ago set out nov dez".split()
-_SHORT_EN = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+_MONTHS_PT = "janeiro fevereiro marco abril maio junho julho agosto setembro outubro novembro dezembro".split()  # noqa: SIM905
+_MONTHS_EN = "january february march april may june july august september october november december".split()  # noqa: SIM905
+_SHORT_PT = "jan fev mar abr mai jun jul ago set out nov dez".split()  # noqa: SIM905
+_SHORT_EN = "jan feb mar apr may jun jul aug sep oct nov dec".split()  # noqa: SIM905
 _MONTH = {name: i for names in (_MONTHS_PT, _MONTHS_EN, _SHORT_PT, _SHORT_EN) for i, name in enumerate(names, 1)}
 _MONTH["sept"] = 9
 _LONG = "(?P<month>" + "|".join(sorted({*_MONTHS_PT, *_MONTHS_EN}, key=len, reverse=True)) + ")"
@@ -25,19 +25,54 @@ _DAY = r"(?P<day>[0-3]?[0-9oOlI]|[1lI])"
 # Every pattern runs on folded text, where º is o: "1º" is "1o".
 _PATTERNS: list[tuple[re.Pattern[str], str]] = [
     (re.compile(r"(?<![\d./\-])(?P<year>(?:19|20)\d\d)-(?P<month>\d\d)-(?P<day>\d\d)(?![\d\-/]|\.\d)"), "iso"),
-    (re.compile(r"(?<![\w./\-,])(?P<day>[0-3oil]?[\doil])\s?(?P<sep>[/.\-])\s?(?P<month>[01oil]?[\doil])\s?(?P=sep)\s?"
-                r"(?P<year>(?:1[89]|2[0o])[\doil]{2})(?![\w/]|[.\-,]\d)"), "numeric"),
-    (re.compile(r"(?<![\w./\-,])(?P<day>[0-3]\d)(?P<sep>[/.\-])(?P<month>[01]\d)(?P=sep)(?P<year>\d\d)"
-                r"(?![\w/]|[.\-,]\d)"), "two-digit"),
-    (re.compile(rf"(?<![\w./])(?P<day>[0-3]?\d|[li]\d|\d[li])\s?(?:[oa.]{{1,2}}\s?)?(?:\([a-z\s]{{2,16}}\)\s*)?(?:dias?\s+)?"
-                rf"(?:do\s+mes\s+)?(?:de|of|do)\s*{_LONG},?\s*(?:(?:do\s+ano\s+)?de|do|,)?\s*{_YEAR}(?!\d)"), "named"),
-    (re.compile(rf"(?<![\w./])(?P<day>[0-3]?\d)(?:st|nd|rd|th)?\s*(?:day\s+of\s+|of\s+)?{_ANY}[.,]?\s*{_YEAR}(?!\d)"), "named"),
-    (re.compile(rf"(?<![\w./])(?P<day>[0-3]?\d)\s?[/.\-]\s?{_ANY}\s?[/.\-]\s?(?P<year>(?:19|20)?\d\d)(?!\d)"), "named"),
+    (
+        re.compile(
+            r"(?:(?<![\w./\-,])|(?<=[a-z][a-z])(?=\d))(?P<day>[0-3oil]?[\doil])\s?(?P<sep>[/.\-])\s?(?P<month>[01oil]?[\doil])\s?(?P=sep)\s?"
+            r"(?P<year>(?:1[89]|2[0o])[\doil]{2})(?![\d/]|[.\-,]\d)"
+        ),
+        "numeric",
+    ),
+    (
+        re.compile(
+            r"(?:(?<![\w./\-,])|(?<=[a-z][a-z])(?=\d))(?P<day>[0-3]\d)(?P<sep>[/.\-])(?P<month>[01]\d)(?P=sep)(?P<year>\d\d)"
+            r"(?![\d/]|[.\-,]\d)"
+        ),
+        "two-digit",
+    ),
+    (
+        re.compile(
+            rf"(?:(?<![\w./])|(?<=[a-z][a-z])(?=\d))(?P<day>[0-3]?\d|[li]\d|\d[li])\s?(?:[oa.]{{1,2}}\s?)?(?:\([a-z\s]{{2,16}}\)\s*)?(?:dias?\s+)?"
+            rf"(?:do\s+mes\s+)?(?:de|of|do)\s*{_LONG},?\s*(?:(?:do\s+ano\s+)?de|do|,)?\s*{_YEAR}(?!\d)"
+        ),
+        "named",
+    ),
+    (
+        re.compile(
+            rf"(?:(?<![\w./])|(?<=[a-z][a-z])(?=\d))(?P<day>[0-3]?\d)(?:st|nd|rd|th)?\s*(?:day\s+of\s+|of\s+)?{_ANY}[.,]?\s*{_YEAR}(?!\d)"
+        ),
+        "named",
+    ),
+    (
+        re.compile(
+            rf"(?:(?<![\w./])|(?<=[a-z][a-z])(?=\d))(?P<day>[0-3]?\d)\s?[/.\-]\s?{_ANY}\s?[/.\-]\s?(?P<year>(?:19|20)?\d\d)(?!\d)"
+        ),
+        "named",
+    ),
     (re.compile(rf"(?<!\w){_ANY}\.?\s*(?P<day>[0-3]?\d)(?:st|nd|rd|th)?(?:\s*[,.]\s*|\s+){_YEAR}(?!\d)"), "named"),
-    (re.compile(rf"(?<!\w)(?P<day>{NUMBER_WORDS})\s+(?:\([\d]{{1,2}}o?\)\s*)?(?:dias?\s+)?(?:do\s+mes\s+)?de\s*{_LONG},?\s*"
-                rf"(?:do\s+ano\s+)?de\s+(?P<year>{NUMBER_WORDS}|(?:19|20)\d\d)(?!\w)"), "words"),
-    (re.compile(rf"(?<![\w./])(?P<day>[0-3]?\d)\s*(?:\([a-z\s]{{2,16}}\)\s*)?(?:dias?\s+)?(?:do\s+mes\s+)?de\s*{_LONG},?\s*"
-                rf"(?:do\s+ano\s+)?de\s+(?P<year>{NUMBER_WORDS})(?!\w)"), "words"),
+    (
+        re.compile(
+            rf"(?<!\w)(?P<day>{NUMBER_WORDS})\s+(?:\([\d]{{1,2}}o?\)\s*)?(?:dias?\s+)?(?:do\s+mes\s+)?de\s*{_LONG},?\s*"
+            rf"(?:do\s+ano\s+)?de\s+(?P<year>{NUMBER_WORDS}|(?:19|20)\d\d)(?!\w)"
+        ),
+        "words",
+    ),
+    (
+        re.compile(
+            rf"(?:(?<![\w./])|(?<=[a-z][a-z])(?=\d))(?P<day>[0-3]?\d)\s*(?:\([a-z\s]{{2,16}}\)\s*)?(?:dias?\s+)?(?:do\s+mes\s+)?de\s*{_LONG},?\s*"
+            rf"(?:do\s+ano\s+)?de\s+(?P<year>{NUMBER_WORDS})(?!\w)"
+        ),
+        "words",
+    ),
 ]
 _LABEL = re.compile(r"data|date|dia|emiss|emitid|venc|nasc|valid|\bem\b|due|issued|\bde\b\s*$")
 _REPAIR = str.maketrans("oil", "011")
@@ -53,9 +88,9 @@ class Dates:
     ambiguous: bool
 
 
-def find_dates(reading: Reading, *, english: bool = False, today: datetime.date | None = None) -> Dates:
+def find_dates(reading: Reading, *, english: bool = False, today: dt.date | None = None) -> Dates:
     """Every date of *reading* as YYYY-MM-DD, each value once. In Portuguese the day comes first, always."""
-    now = today or datetime.date.today()
+    now = today or dt.datetime.now(dt.UTC).date()
     text = fold(reading.text)
     candidates: list[tuple[int, int, re.Match[str], str]] = []
     for pattern, kind in _PATTERNS:
@@ -91,7 +126,7 @@ def _month_first(candidates: list[tuple[int, int, re.Match[str], str]]) -> bool:
     return any(12 < second <= 31 for second in seconds) and all(first <= 12 for first in firsts)
 
 
-def _value(match: re.Match[str], kind: str, now: datetime.date, *, month_first: bool) -> datetime.date | None:
+def _value(match: re.Match[str], kind: str, now: dt.date, *, month_first: bool) -> dt.date | None:
     if kind == "words":
         day = number_from_words(match["day"]) if not match["day"].isdecimal() else int(match["day"])
         year = int(match["year"]) if match["year"].isdecimal() else number_from_words(match["year"])
@@ -117,10 +152,10 @@ def _value(match: re.Match[str], kind: str, now: datetime.date, *, month_first: 
     return _calendar(year, month, day, now)
 
 
-def _calendar(year: int | None, month: int, day: int | None, now: datetime.date) -> datetime.date | None:
+def _calendar(year: int | None, month: int, day: int | None, now: dt.date) -> dt.date | None:
     if year is None or day is None or not 1850 <= year <= now.year + 60:
         return None
     try:
-        return datetime.date(year, month, day)
+        return dt.date(year, month, day)
     except ValueError:
         return None

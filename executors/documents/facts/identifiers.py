@@ -16,19 +16,38 @@ from documents.lines import Reading
 
 _TO_DIGIT = str.maketrans("OoQDIil|!SsBZzGA", "0000111115582264")
 _LOOKALIKES = {
-    "0": "ODQ", "O": "0Q", "D": "0O", "Q": "0O", "1": "IL", "I": "1L", "L": "1I", "5": "S", "S": "5", "8": "B",
-    "B": "8", "2": "Z", "Z": "2", "6": "G", "G": "6", "4": "A", "A": "4", "V": "Y", "Y": "V", "U": "V",
+    "0": "ODQ",
+    "O": "0Q",
+    "D": "0O",
+    "Q": "0O",
+    "1": "IL",
+    "I": "1L",
+    "L": "1I",
+    "5": "S",
+    "S": "5",
+    "8": "B",
+    "B": "8",
+    "2": "Z",
+    "Z": "2",
+    "6": "G",
+    "G": "6",
+    "4": "A",
+    "A": "4",
+    "V": "Y",
+    "Y": "V",
+    "U": "V",
 }
+# Engines drop spaces: "CPF860.019.596-92". A letter may stand before a digit, a digit may not.
 _CPF = re.compile(
-    r"(?<![\w.,/\-])"
+    r"(?:(?<![\w.,/\-])|(?<=[^\W\d_])(?=\d))"
     r"(?P<a>[\dOoQDIil|!SsBZzGA]{3})\s?[.,·]?\s?(?P<b>[\dOoQDIil|!SsBZzGA]{3})\s?[.,·]?\s?"
-    r"(?P<c>[\dOoQDIil|!SsBZzGA]{3})\s?[-–—−.,/~]?\s?(?P<d>[\dOoQDIil|!SsBZzGA]{2})(?![\w/]|[.,-]\d)"
+    r"(?P<c>[\dOoQDIil|!SsBZzGA]{3})\s?[-–—−.,/~]?\s?(?P<d>[\dOoQDIil|!SsBZzGA]{2})(?![\d/]|[.,-]\d)"
 )
 _CNPJ = re.compile(
-    r"(?<![\w.,/\-])"
+    r"(?:(?<![\w.,/\-])|(?<=CNPJ)|(?<=cnpj)|(?<=CGC)|(?<=MF)|(?<=[nN][º°o]))"
     r"(?P<a>[0-9A-Za-z|!]{2})\s?[.,·]?\s?(?P<b>[0-9A-Za-z|!]{3})\s?[.,·]?\s?(?P<c>[0-9A-Za-z|!]{3})\s?"
     r"(?P<slash>[/\\|])?\s?(?P<d>[0-9A-Za-z|!]{4})\s?(?P<dash>[-–—−.,~])?\s?(?P<e>[\dOoQDIil|!SsBZzGA]{2})"
-    r"(?![\w/]|[.,-]\d)"
+    r"(?![\d/]|[.,-]\d)"
 )
 _CNPJ_WEIGHTS = (6, 5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2)
 
@@ -117,6 +136,9 @@ def _cnpj_value(raw: str) -> tuple[str | None, float]:
     digits = plain.translate(_TO_DIGIT)
     if digits.isdecimal() and is_cnpj(digits):
         return _punctuated(digits), 0.9
+    # Digits alone that fail are a number misread, not a number with letters.
+    if places.isdecimal():
+        return None, 0.0
     repaired = {
         candidate
         for index, place in enumerate(places[:12])

@@ -48,7 +48,7 @@ def labelled_values(reading: Reading, label: str, accept: Callable[[str], str | 
                 break
 
 
-def _candidates(reading: Reading, index: int, line: Line, rest: str) -> Iterator[tuple[int, str]]:
+def _candidates(reading: Reading, index: int, line: Line, rest: str) -> Iterator[tuple[int, str]]:  # noqa: ARG001
     tail = re.sub(r"^\s*\([^)]*\)", "", rest)
     tail = _AFTER.sub("", tail, count=1).strip()
     if tail:
@@ -70,9 +70,9 @@ def cell_to_the_right(reading: Reading, index: int) -> int | None:
     here = reading.lines[index]
     best: int | None = None
     for other, line in enumerate(reading.lines):
-        if other != index and line.left >= here.right - 0.3 * here.height and same_row(here, line):
-            if best is None or line.left < reading.lines[best].left:
-                best = other
+        follows = other != index and line.left >= here.right - 0.3 * here.height and same_row(here, line)
+        if follows and (best is None or line.left < reading.lines[best].left):
+            best = other
     return best
 
 
@@ -113,6 +113,7 @@ def row_before(reading: Reading, index: int) -> str:
     """Folded text of the cells to the left in the same row."""
     here = reading.lines[index]
     return " ".join(
-        fold(line.text) for line in reading.lines
+        fold(line.text)
+        for line in reading.lines
         if line is not here and line.right <= here.left + 0.3 * here.height and same_row(line, here)
     )

@@ -21,43 +21,47 @@ _PARTICLE = r"(?:d[aeo]s?|DE|D[AO]S?|e|E|di|del|van|von|der|la)"
 _NAME = re.compile(rf"{_TOKEN}(?:\s+(?:{_PARTICLE}\s+){{0,2}}{_TOKEN}){{1,6}}")
 _HONORIFIC = re.compile(
     r"^(?:(?:o|a|ao|os|as|pel[oa]|to|from|de)\s+)?(?:(?:(?:ilm|exm)[oa]s?\.?(?:\(a\))?|sr|sra|srta|dr|dra|prof|profa|senhora?|senhor\(a\)|doutora?|mr|mrs"
-    r"|ms|eng|adv|sr\(a\)|d)\b\.?\s*(?:\(a\))?\.?\s*)*", re.IGNORECASE)
+    r"|ms|eng|adv|sr\(a\)|d)\b\.?\s*(?:\(a\))?\.?\s*)*",
+    re.IGNORECASE,
+)
 _NOT_IN_NAMES = frozenset(
-    """prefeitura prefeito secretaria secretario municipal municipio estado estadual federal federativa republica
-    governo ministerio rua avenida travessa praca rodovia alameda bairro cidade cep ltda sa me epp eireli mei servicos
-    comercio engenharia construcoes solucoes tecnologia distribuidora industria companhia cia empresa consultoria
-    escola colegio universidade faculdade instituto associacao fundacao sindicato cooperativa cartorio tribunal camara
-    clinica hospital banco caixa brasil brasileiro brasileira diretor diretora departamento coordenador gerente
-    contrato contratante contratada contratado nota fiscal cpf cnpj rg data valor total senhor senhora oficio recibo
-    certidao declaracao ficha cadastral nome filiacao naturalidade nacionalidade endereco telefone email assunto
-    testemunha testemunhas janeiro fevereiro marco abril maio junho julho agosto setembro outubro novembro dezembro
-    january february march april june july august september october november december date due invoice
-    bill total amount subtotal trading ltd inc llc corp company services group holdings street road contract agreement
-    pessoa fisica juridica registro geral orgao expedidor expedicao nascimento conselho setor divisao
-    unidade gabinete superintendencia auditor auditora analista presidente chefe assessor tabeliao escrivao oficial
-    escolar aluno aluna curso turma prestador tomador emitente destinatario cliente fornecedor
-    vossa senhoria excelencia sua clausula primeira segunda terceira quarta objeto lei artigo processo
-    pagamento vencimento emissao situacao ativa numero serie folha pagina via titulo matricula cargo
-    locacao imovel residencial comercial instrumento particular locatario locador moradores assembleia geral ordinaria
-    extraordinaria banco agencia recursos humanos compras almoxarifado gerencia comissao plenario
-    funcao lotacao competencia periodo referencia descricao quantidade unitario observacoes atenciosamente
-    respeitosamente sincerely yours dear payment terms description quantity price order purchase receipt
-    certificate registered office manager director president secretary treasurer officer clerk
-    customer vendor seller buyer client supplier prepared approved by cpfmf documento identidade estadocivil profissao
-    solteiro solteira casado casada divorciado viuvo comunicacao interna memorando relatorio laudo parecer ata
-    portaria edital requerimento procuracao atestado termo aditivo publica publico saude educacao obras fazenda
-    administracao receita secretariat responsavel tecnico comarca foro vara juiz juiza""".split()
+    """
+    prefeitura prefeito secretaria secretario municipal municipio estado estadual federal federativa republica
+    governo ministerio rua avenida travessa praca rodovia alameda bairro cidade cep ltda sa me epp eireli mei
+    servicos comercio engenharia construcoes solucoes tecnologia distribuidora industria companhia cia empresa
+    consultoria escola colegio universidade faculdade instituto associacao fundacao sindicato cooperativa cartorio
+    tribunal camara clinica hospital banco caixa brasil brasileiro brasileira diretor diretora departamento
+    coordenador gerente contrato contratante contratada contratado nota fiscal cpf cnpj rg data valor total senhor
+    senhora oficio recibo certidao declaracao ficha cadastral nome filiacao naturalidade nacionalidade endereco
+    telefone email assunto testemunha testemunhas janeiro fevereiro marco abril maio junho julho agosto setembro
+    outubro novembro dezembro january february march april june july august september october november december
+    date due invoice bill amount subtotal trading ltd inc llc corp company services group holdings street road
+    contract agreement pessoa fisica juridica registro geral orgao expedidor expedicao nascimento conselho setor
+    divisao unidade gabinete superintendencia auditor auditora analista presidente chefe assessor tabeliao
+    escrivao oficial escolar aluno aluna curso turma prestador tomador emitente destinatario cliente fornecedor
+    vossa senhoria excelencia sua clausula primeira segunda terceira quarta objeto lei artigo processo pagamento
+    vencimento emissao situacao ativa numero serie folha pagina via titulo matricula cargo locacao imovel
+    residencial comercial instrumento particular locatario locador moradores assembleia ordinaria extraordinaria
+    agencia recursos humanos compras almoxarifado gerencia comissao plenario funcao lotacao competencia periodo
+    referencia descricao quantidade unitario observacoes atenciosamente respeitosamente sincerely yours dear
+    payment terms description quantity price order purchase receipt certificate registered office manager director
+    president secretary treasurer officer clerk customer vendor seller buyer client supplier prepared approved by
+    cpfmf documento identidade estadocivil profissao solteiro solteira casado casada divorciado viuvo comunicacao
+    interna memorando relatorio laudo parecer ata portaria edital requerimento procuracao atestado termo aditivo
+    publica publico saude educacao obras fazenda administracao receita secretariat responsavel tecnico comarca
+    foro vara juiz juiza
+    """.split()  # noqa: SIM905  (three hundred words, one to a line, would hide the code)
 )
 _LABELS = (
-    r"nome(?:\s+(?:completo|social|civil|d[oae]s?\s+\w+(?:\(a\))?|empresarial|/\s*razao social))?|filiacao|(?:nome da )?mae|(?:nome do )?pai"
-    r"|interessad[oa](?:\(a\))?|requerente|outorgantes?|outorgad[oa]s?|destinatari[oa]|(?:bill|sold|ship|invoice)(?:ed)? to|customer"
-    r"|attention|attn|(?:full )?name|employee|pagador(?:\(a\))?|sacado|beneficiari[oa]|cliente|paciente|alun[oa](?:\(a\))?"
-    r"|estudante|contratante|contratad[oa]|locador(?:a|\(a\))?|locatari[oa](?:\(a\))?|declarante|signatari[oa]|tomador(?:a)?(?: de servicos?)?(?:\s*[-–/]\s*nome)?"
-    r"|a sua senhoria(?: [oa](?: senhora?| sr\.?a?)?)?|ao? (?:ilm[oa]\.? )?(?:senhora?|sr\.?a?)(?:\(a\))?|(?:para|de|to|from)(?=\s*:)|ilm[oa]\.?(?:\(a\))?\.? sr\.?a?(?:\(a\))?\.?"
-    r"|dear(?: mr\.?| mrs\.?| ms\.?)?|prezad[oa](?:\(a\))?(?: senhora?| sr\.?a?\.?)?|(?:received|recebido) (?:from|de)|servidor(?:a|\(a\))?|empregad[oa]|funcionari[oa](?:\(a\))?"
-    r"|colaborador(?:a|\(a\))?|titular|proprietari[oa]|comprador(?:a|\(a\))?|vendedor(?:a|\(a\))?|cedente|responsavel(?: (?:legal|tecnico|pela? [a-z]+))?"
-    r"|contribuinte|medic[oa]|perit[oa]|presidente|secretari[oa]|conjuge|prepared by|approved by|issued to|issued by|emitido por|assinado por|elaborado por"
-    r"|solicitante|remetente|usuari[oa]|assinante|associad[oa]|emitente|prestador(?:a)?|client|buyer|seller|vendor|payer|payee|nome do tomador"
+    r"nome(?:\s+(?:completo|social|civil|d[oae]s?\s+\w+(?:\(a\))?|empresarial|/\s*razao social))?|filiacao|(?:nome da )?mae|(?:nome do )?pai"  # noqa: E501
+    r"|interessad[oa](?:\(a\))?|requerente|outorgantes?|outorgad[oa]s?|destinatari[oa]|(?:bill|sold|ship|invoice)(?:ed)? to|customer"  # noqa: E501
+    r"|attention|attn|(?:full )?name|employee|pagador(?:\(a\))?|sacado|beneficiari[oa]|cliente|paciente|alun[oa](?:\(a\))?"  # noqa: E501
+    r"|estudante|contratante|contratad[oa]|locador(?:a|\(a\))?|locatari[oa](?:\(a\))?|declarante|signatari[oa]|tomador(?:a)?(?: de servicos?)?(?:\s*[-–/]\s*nome)?"  # noqa: E501
+    r"|a sua senhoria(?: [oa](?: senhora?| sr\.?a?)?)?|ao? (?:ilm[oa]\.? )?(?:senhora?|sr\.?a?)(?:\(a\))?|(?:para|de|to|from)(?=\s*:)|ilm[oa]\.?(?:\(a\))?\.? sr\.?a?(?:\(a\))?\.?"  # noqa: E501
+    r"|dear(?: mr\.?| mrs\.?| ms\.?)?|prezad[oa](?:\(a\))?(?: senhora?| sr\.?a?\.?)?|(?:received|recebido) (?:from|de)|servidor(?:a|\(a\))?|empregad[oa]|funcionari[oa](?:\(a\))?"  # noqa: E501
+    r"|colaborador(?:a|\(a\))?|titular|proprietari[oa]|comprador(?:a|\(a\))?|vendedor(?:a|\(a\))?|cedente|responsavel(?: (?:legal|tecnico|pela? [a-z]+))?"  # noqa: E501
+    r"|contribuinte|medic[oa]|perit[oa]|presidente|secretari[oa]|conjuge|prepared by|approved by|issued to|issued by|emitido por|assinado por|elaborado por"  # noqa: E501
+    r"|solicitante|remetente|usuari[oa]|assinante|associad[oa]|emitente|prestador(?:a)?|client|buyer|seller|vendor|payer|payee|nome do tomador"  # noqa: E501
 )
 _BEFORE = re.compile(
     r"(?:recebi(?:emos)?\s+d[eoa](?:\s+sr\.?a?\.?(?:\(a\))?)?|em\s+nome\s+de|em\s+favor\s+d[eoa]|representad[oa](?:\(a\))?\s+(?:por|pel[oa])(?:\s+su?a?e?u?\s*\w*)?|"
@@ -85,8 +89,10 @@ _TOWN = re.compile(
 )
 """A name in front of a state or a date is a town."""
 _LEADING = frozenset(
-    """recebi recebemos declaro declaramos declara certifico certificamos certifica atesto atestamos eu que nos
-    designar nomear exonerar conceder autorizar received this by between and presidiu pelo pela""".split()
+    """
+    recebi recebemos declaro declaramos declara certifico certificamos certifica atesto atestamos eu que nos
+    designar nomear exonerar conceder autorizar received this by between and presidiu pelo pela
+    """.split()  # noqa: SIM905  (three hundred words, one to a line, would hide the code)
 )
 
 
@@ -170,7 +176,11 @@ def signature_lines(reading: Reading) -> list[int]:
     for index in names:
         line = reading.lines[index]
         under = _next_below(reading, line)
-        if under is not None and len(under.text) < 70 and (_ROLE.search(fold(under.text)) or _is_apart(reading, line, under)):
+        if (
+            under is not None
+            and len(under.text) < 70
+            and (_ROLE.search(fold(under.text)) or _is_apart(reading, line, under))
+        ):
             signatures.append(index)
         elif under is None and reading.lines and line.middle > 0.45 * max(item.bottom for item in reading.lines):
             # The last line of its column, alone: a signature when something stands well above it.
@@ -184,16 +194,22 @@ def _is_apart(reading: Reading, line: Line, under: Line) -> bool:
     """True for a centred name with room for a signature above it and a short line under it."""
     above = [item.bottom for item in reading.lines if item.bottom <= line.top + 0.3 * line.height]
     room = line.top - max(above) if above else 0.0
-    return room > 1.8 * line.height and abs(line.centre - under.centre) < line.height and len(under.text) < 45 and ":" not in under.text
+    return (
+        room > 1.8 * line.height
+        and abs(line.centre - under.centre) < line.height
+        and len(under.text) < 45
+        and ":" not in under.text
+    )
 
 
 def _next_below(reading: Reading, line: Line) -> Line | None:
     best: Line | None = None
     for other in reading.lines:
         gap = other.top - line.bottom
-        if -0.4 * line.height < gap < 2.2 * line.height and other.middle > line.bottom:
-            if min(other.right, line.right) > max(other.left, line.left) and (best is None or other.top < best.top):
-                best = other
+        near = -0.4 * line.height < gap < 2.2 * line.height and other.middle > line.bottom
+        overlaps = min(other.right, line.right) > max(other.left, line.left)
+        if near and overlaps and (best is None or other.top < best.top):
+            best = other
     return best
 
 

@@ -13,19 +13,23 @@ from documents.lines import Reading
 _UF = "AC|AL|AP|AM|BA|CE|DF|ES|GO|MA|MT|MS|MG|PA|PB|PR|PE|PI|RJ|RN|RS|RO|RR|SC|SP|SE|TO"
 _PLACE_WORD = r"[A-ZÀ-Ý][A-Za-zÀ-ÿ'’\-]*"
 _PLACE = re.compile(
-    rf"(?P<place>{_PLACE_WORD}(?:\s+(?:d[aeo]s?\s+|D[AEO]S?\s+)?{_PLACE_WORD}){{0,5}})\s*(?:[-–/,(]\s*(?P<uf>{_UF})\)?)?\s*[,.:;\-–]?\s*(?:[Ee]m|[Aa]os?|EM|AOS)?\s*$"
+    rf"(?P<place>{_PLACE_WORD}(?:\s+(?:d[aeo]s?\s+|D[AEO]S?\s+)?{_PLACE_WORD}){{0,5}})\s*(?:(?:[-–/,]\s*(?P<uf>{_UF})\b|\(\s*(?P<uf2>[A-Z]{{2}})\s*\)))?\s*[,.:;\-–]?\s*(?:[Ee]m|[Aa]os?|EM|AOS)?\s*$"
 )
 _ISSUE = re.compile(
-    r"emiss|emitid|expedic|expedid|data d[oae] (?:documento|nota|recibo|contrato|pedido|fatura|proposta|laudo|exame|reuniao|assinatura|cadastro|declaracao)"
-    r"|(?:invoice|issue|order|receipt) date|date of issue|issued|dated|^date\b|^data\b|\bdata ?:|\bdate ?:|assinad[oa] em|signed|dou fe|preenchid"
+    r"emiss|emitid|expedic|expedid|data d[oae] (?:documento|nota|recibo|contrato|pedido|fatura|proposta|laudo|exame|reuniao|assinatura|cadastro|declaracao)"  # noqa: E501
+    r"|(?:invoice|issue|order|receipt) date|date of issue|issued|dated|^date\b|^data\b|\bdata ?:|\bdate ?:|assinad[oa] em|signed|dou fe|preenchid"  # noqa: E501
 )
 _NOT_MADE = re.compile(
     r"nasc|valid|venc|due\b|protocol|vigor|vigenc|\bate\b|until|admiss|inicio|termino|fim\b|expir|entrega|deliver|born|birth|prazo|competencia|periodo|"
     r"\blei\b|decreto|portaria n|conforme|datad[oa] de|referente|a partir|desde|pagamento|payment|sessao|registro"
 )
 _IN_PLACE = re.compile(r"\b(?:em|n?a cidade de|comarca de|n?o municipio de|in|at)\s+$")
-_NO_PLACE = frozenset("em aos ao date dia until on by due desde ate de from data periodo".split())
-_SEAT = re.compile(r"(?:prefeitura(?: municipal)?|camara municipal|municipio|prefeitura da cidade|governo municipal) d[eoa] (?P<place>.{3,40}?)(?:\s*[-–/,]\s*(?P<uf>[a-z]{2}))?$")
+_NO_PLACE = frozenset(
+    ["em", "aos", "ao", "date", "dia", "until", "on", "by", "due", "desde", "ate", "de", "from", "data", "periodo"]
+)
+_SEAT = re.compile(
+    r"(?:prefeitura(?: municipal)?|camara municipal|municipio|prefeitura da cidade|governo municipal) d[eoa] (?P<place>.{3,40}?)(?:\s*[-–/,]\s*(?P<uf>[a-z]{2}))?$"  # noqa: E501
+)
 
 
 @dataclass(frozen=True)
@@ -105,11 +109,17 @@ def _place_before(reading: Reading, date: Found) -> str | None:
         if longer and _IN_PLACE.search(fold(whole[: longer.start()])):
             found, lead = longer, "em "
     name = fold(found["place"])
-    if _ISSUE.search(name) or name in _NO_PLACE or not (len(lead) <= 12 or _IN_PLACE.search(lead) or re.search(r"[.;:]\s*$", lead)):
+    if (
+        _ISSUE.search(name)
+        or name in _NO_PLACE
+        or not (len(lead) <= 12 or _IN_PLACE.search(lead) or re.search(r"[.;:]\s*$", lead))
+    ):
         return None
     if _NOT_MADE.search(lead[-30:]) and not _IN_PLACE.search(lead):
         return None
-    return found["place"] + (f" - {found['uf']}" if found["uf"] else "")
+    # In brackets any two letters are a state, but only one that exists is worth repeating.
+    state = found["uf"] or (found["uf2"] if found["uf2"] in _UF.split("|") else None)
+    return found["place"] + (f" - {state}" if state else "")
 
 
 def seat(reading: Reading, author: str | None) -> tuple[str | None, int | None]:

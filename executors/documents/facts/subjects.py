@@ -10,24 +10,33 @@ from documents.facts.kinds import BY_SLUG
 from documents.facts.labels import labelled_values
 from documents.lines import Reading
 
-_LINE = (
-    r"assunto|ref(?:erencia|\.)?|objeto|subject|re|ementa|finalidade|motivo"
-)
+_LINE = r"assunto|ref(?:erencia|\.)?|objeto|subject|re|ementa|finalidade|motivo"
 _CELL = (
-    r"discriminacao d[oe]s? servicos?|descricao d[oe]s? servicos?|descricao d[oe]s? produtos?|description(?: of (?:services|goods))?|"
+    r"discriminacao d[oe]s? servicos?|descricao d[oe]s? servicos?|descricao d[oe]s? produtos?|description(?: of (?:services|goods))?|"  # noqa: E501
     r"historico|descricao|servicos? prestados?|referente a|item description|for\b"
 )
 _PHRASES = (
-    r"(?:referentes? (?:a|ao|aos|as)|relativ[oa]s? (?:a|ao|aos|as)|proveniente d[eoa]|correspondentes? (?:a|ao))\s+(?P<subject>[^.;,\n]{6,120})",
+    r"(?:referentes? (?:a|ao|aos|as)|relativ[oa]s? (?:a|ao|aos|as)|proveniente d[eoa]|correspondentes? (?:a|ao))\s+(?P<subject>[^.;,\n]{6,120})",  # noqa: E501
     r"tem (?:por|como) objeto (?:a |o |as |os )?(?P<subject>[^.;,]{6,140})",
     r"(?:do objeto|objeto)\W{1,6}(?:o presente \w+ )?(?:a |o )?(?P<subject>[^.;,]{8,140})",
     r"services rendered:?\s*(?P<subject>[^.;,]{4,100})",
-    r"(?:in payment (?:for|of)|as payment for|payment for|for the provision of|shall provide|regarding)\s+(?P<subject>[^.;,]{4,100})",
+    r"(?:in payment (?:for|of)|as payment for|payment for|for the provision of|shall provide|regarding)\s+(?P<subject>[^.;,]{4,100})",  # noqa: E501
 )
 _HEAD = re.compile(r"\b(?:qty|quantity|unit price|qtd|quant|valor unit|valor total|aliquota)\b")
-_TITLE_FIRST = ("certidao", "declaracao", "atestado", "ficha_cadastral", "laudo", "alvara", "certificado", "comprovante")
+_TITLE_FIRST = (
+    "certidao",
+    "declaracao",
+    "atestado",
+    "ficha_cadastral",
+    "laudo",
+    "alvara",
+    "certificado",
+    "comprovante",
+)
 """Kinds whose title says what is certified; their sentences speak of other things as well."""
-_LEAD = re.compile(r"^(?:a |o |as |os )?(?:prestacao d[eo]s? )?servicos? d[eoa]s? |^(?:a |o |as |os )|^the ", re.IGNORECASE)
+_LEAD = re.compile(
+    r"^(?:a |o |as |os )?(?:prestacao d[eo]s? )?servicos? d[eoa]s? |^(?:a |o |as |os )|^the ", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,11 @@ def find_subject(reading: Reading, slug: str | None, title: str) -> Subject | No
 def _phrase(text: str) -> str | None:
     text = text.strip(" :.-–—|")
     letters = sum(character.isalpha() for character in text)
-    return text if letters >= 5 and letters > 0.5 * len(text) and len(text) < 200 and not _HEAD.search(fold(text)) else None
+    return (
+        text
+        if letters >= 5 and letters > 0.5 * len(text) and len(text) < 200 and not _HEAD.search(fold(text))
+        else None
+    )
 
 
 def _short(text: str) -> str:

@@ -10,11 +10,13 @@ from documents.facts.kinds import BY_SLUG, KINDS, prominence
 from documents.lines import Line, Reading, same_row
 
 LETTERHEAD = re.compile(
-    r"^(?:prefeitura|governo|estado d|municipio|secretaria|ministerio|republica|poder |camara|tribunal|universidade|instituto|"
+    r"^(?:prefeitura|governo|estado d|municipio|secretaria|ministerio|republica|poder |camara|tribunal|universidade|instituto|"  # noqa: E501
     r"fundacao|departamento|serventia|cartorio|escola|colegio|hospital|conselho|diretoria|gabinete|superintendencia|autarquia|"
     r"coordenadoria|divisao|\d+ ?o? (?:tabelionato|oficio|cartorio|vara))"
 )
-_CONTACT = re.compile(r"cnpj|cpf|telefone|\btel\b|fone|e-?mail|www\.|https?:|@|\bcep\b|^rua |^av|^praca|\d{2}/\d{2}/\d{4}")
+_CONTACT = re.compile(
+    r"cnpj|cpf|telefone|\btel\b|fone|e-?mail|www\.|https?:|@|\bcep\b|^rua |^av|^praca|\d{2}/\d{2}/\d{4}"
+)
 # The official marks NF-e, NFS-e and NFC-e in the shapes engines misread them; no word looks like these.
 _FISCAL_MARK = re.compile(r"(?<!\w)N[FEP]([SC5]?)-[ecoEO](?!\w)")
 _LABEL_END = re.compile(r":\s*$")
@@ -55,7 +57,7 @@ def _score(line: Line, reading: Reading, slug: str | None) -> float:
     other = None if own else next((kind for kind in KINDS if kind.heading.match(text)), None)
     if own is None and slug and (inside := BY_SLUG[slug].heading.search(text[:70])):
         lead = text[: inside.start()].strip()
-        own = inside if re.search(r"[-–:|/]$", lead) or weight > 0.62 and not LETTERHEAD.match(text) else None
+        own = inside if re.search(r"[-–:|/]$", lead) or (weight > 0.62 and not LETTERHEAD.match(text)) else None
     if own is None and (LETTERHEAD.match(text) or _CONTACT.search(text)):
         return 0.0
     if _LABEL_END.search(text) and own is None:
@@ -86,11 +88,15 @@ def _with_continuation(reading: Reading, index: int) -> str:
     last = first
     for other in reading.lines[index + 1 :]:
         if same_row(first, other):
-            if re.match(r"(?:no?\b|no?[.:]|#|num)", fold(other.text)) and len(other.text) < 30 and not re.search(r"\d\s*$", text):
+            if (
+                re.match(r"(?:no?\b|no?[.:]|#|num)", fold(other.text))
+                and len(other.text) < 30
+                and not re.search(r"\d\s*$", text)
+            ):
                 text = f"{text} {other.text}"
             continue
         gap = other.top - last.bottom
-        if gap > 0.9 * first.height or not -0.5 * first.height < gap:
+        if gap > 1.1 * max(last.height, other.height) or not -0.5 * first.height < gap:
             break
         if not _continues(last, other, reading):
             break
@@ -99,8 +105,8 @@ def _with_continuation(reading: Reading, index: int) -> str:
 
 
 def _continues(line: Line, other: Line, reading: Reading) -> bool:
-    # Accents and cedillas alone change a line's height by a third.
-    alike = 0.68 < other.height / line.height < 1.45
+    # Accents and cedillas alone change a line's height by half.
+    alike = 0.6 < other.height / line.height < 1.65
     capitals = line.text.upper() == line.text
     same_case = capitals == (other.text.upper() == other.text)
     centred = abs(other.centre - line.centre) < 0.03 * reading.width
@@ -108,13 +114,22 @@ def _continues(line: Line, other: Line, reading: Reading) -> bool:
     text = fold(other.text)
     if _LABEL_END.search(text) or LETTERHEAD.match(text) or _CONTACT.search(text) or ":" in text:
         return False
-    if any(kind.heading.match(text) for kind in KINDS) and not re.search(r"\b(?:d[eao]s?|e|of|and|para|-)\s*$", fold(line.text)):
+    if any(kind.heading.match(text) for kind in KINDS) and not re.search(
+        r"\b(?:d[eao]s?|e|of|and|para|-)\s*$", fold(line.text)
+    ):
         return False
-    runs_on = bool(re.search(r"(?:\b(?:d[eao]s?|e|em|com|para|of|and|for|the|n[ao]s?|entre|por)|[-–,])\s*$", fold(line.text)))
+    runs_on = bool(
+        re.search(r"(?:\b(?:d[eao]s?|e|em|com|para|of|and|for|the|n[ao]s?|entre|por)|[-–,])\s*$", fold(line.text))
+    )
     runs_on = runs_on or bool(re.match(r"(?:d[eao]s?|e|ao?s?|para|of|and|for)\s", text))
     number = bool(re.match(r"(?:no?[.\s]*\d|\d+/\d{4})", text)) and len(text) < 30
     wide = line.right - line.left > 0.5 * reading.width
-    return alike and same_case and (centred or aligned and wide) and (runs_on or number or capitals and wide and len(text) > 6)
+    return (
+        alike
+        and same_case
+        and (centred or (aligned and wide))
+        and (runs_on or number or (capitals and wide and len(text) > 6))
+    )
 
 
 def _tidy(text: str) -> str:

@@ -11,9 +11,12 @@ _WHEEL = "Wheel-Version: 1.0\nGenerator: empty_wheel\nRoot-Is-Purelib: true\nTag
 
 
 def build_wheel(
-    wheel_directory: str, config_settings: dict[str, str] | None = None, metadata_directory: str | None = None
+    wheel_directory: str,
+    config_settings: dict[str, str] | None = None,
+    metadata_directory: str | None = None,
 ) -> str:
-    """Write the wheel and return its file name."""
+    """Write the wheel and return its file name; the settings of PEP 517 change nothing."""
+    del config_settings, metadata_directory
     name = f"{_NAME}-py3-none-any.whl"
     folder = f"{_NAME}.dist-info"
     with zipfile.ZipFile(Path(wheel_directory) / name, "w") as wheel:

@@ -39,14 +39,23 @@ def _install(target: Path, folder: Path) -> None:
     beside = Path(sys.executable).parent / "uv"
     uv = str(beside) if beside.is_file() else shutil.which("uv")
     python = str(target / "bin" / "python")
-    attempts = [[[sys.executable, "-m", "venv", str(target)], [python, "-m", "pip", "install", "-q", "-r", "requirements.txt"]]]
+    attempts = [
+        [[sys.executable, "-m", "venv", str(target)], [python, "-m", "pip", "install", "-q", "-r", "requirements.txt"]]
+    ]
     if uv:
-        attempts.insert(0, [[uv, "venv", "-q", "--python", sys.executable, str(target)],
-                            [uv, "pip", "install", "-q", "--python", python, "-r", "requirements.txt"]])
+        attempts.insert(
+            0,
+            [
+                [uv, "venv", "-q", "--python", sys.executable, str(target)],
+                [uv, "pip", "install", "-q", "--python", python, "-r", "requirements.txt"],
+            ],
+        )
     said = ""
     for commands in attempts:
         shutil.rmtree(target, ignore_errors=True)
-        runs = [subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False) for command in commands]
+        runs = [
+            subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False) for command in commands
+        ]
         if all(run.returncode == 0 for run in runs):
             return
         said = runs[-1].stderr[-800:]
@@ -62,7 +71,11 @@ class Algorithm:
         keep = {key: value for key, value in os.environ.items() if not key.startswith(("JANGADA_", "PYTHON"))}
         self._process = subprocess.Popen(
             [str(environment(name)), str(Path(__file__).with_name("driver.py")), name],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
             env={**keep, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **(environ or {})},
         )
         self.ready = self._answer()
@@ -127,7 +140,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         key = (generator, *arguments)
         if key not in folders:
             folder = tmp_path_factory.mktemp("pages")
-            command = [str(environment("doc-metadata")), str(ROOT / "tests" / "data" / generator), str(folder), *arguments]
+            command = [
+                str(environment("doc-metadata")),
+                str(ROOT / "tests" / "data" / generator),
+                str(folder),
+                *arguments,
+            ]
             ran = subprocess.run(command, capture_output=True, text=True, check=False)
             if ran.returncode != 0 and "font" in ran.stderr and not os.environ.get("CI"):
                 pytest.skip(ran.stderr.strip().splitlines()[-1])
@@ -143,7 +161,7 @@ def damaged(tmp_path_factory: pytest.TempPathFactory, documents: Path) -> Path:
     """A folder with the files of `damaged.py`; unreadable.json says what has to be said of the bad ones."""
     folder = tmp_path_factory.mktemp("damaged")
     script = (
-        "import json, sys; from pathlib import Path; import damaged as d; to = Path(sys.argv[1]); docs = Path(sys.argv[2])\n"
+        "import json, sys; from pathlib import Path; import damaged as d; to = Path(sys.argv[1]); docs = Path(sys.argv[2])\n"  # noqa: E501
         "good = docs / '02_recibo.jpg'; other = docs / '05_declaracao.jpg'\n"
         "bad = d.unreadable(good)\n"
         "[(to / name).write_bytes(content) for name, (content, _) in bad.items()]\n"
@@ -155,7 +173,12 @@ def damaged(tmp_path_factory: pytest.TempPathFactory, documents: Path) -> Path:
         "(to / 'readable.json').write_text(json.dumps(list(d.readable(other))))\n"
     )
     here = Path(__file__).parent
-    ran = subprocess.run([str(environment("doc-metadata")), "-c", script, str(folder), str(documents)],
-                         capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(here)})
+    ran = subprocess.run(
+        [str(environment("doc-metadata")), "-c", script, str(folder), str(documents)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(here)},
+    )
     assert ran.returncode == 0, ran.stderr
     return folder

@@ -20,8 +20,13 @@ def _pdf(pages: int, *, body: bytes = b"") -> bytes:
     """A minimal PDF with *pages* empty pages; pdfium repairs the missing cross-reference table."""
     kids = b" ".join(b"3 0 R" for _ in range(pages))
     return (
-        b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Count " + str(pages).encode() + b"/Kids[" + kids
-        + b"]>>endobj\n3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]" + body + b">>endobj\ntrailer<</Root 1 0 R>>\n"
+        b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Count "
+        + str(pages).encode()
+        + b"/Kids["
+        + kids
+        + b"]>>endobj\n3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]"
+        + body
+        + b">>endobj\ntrailer<</Root 1 0 R>>\n"
     )
 
 
@@ -112,7 +117,9 @@ def many_pages_pdf(pages: int = 5000) -> bytes:
 
 def two_page_tiff(first: Path, second: Path) -> bytes:
     """Two scans in one TIFF."""
-    return _saved(_page(first), "TIFF", save_all=True, append_images=[_page(second)], compression="tiff_lzw", dpi=(150, 150))
+    return _saved(
+        _page(first), "TIFF", save_all=True, append_images=[_page(second)], compression="tiff_lzw", dpi=(150, 150)
+    )
 
 
 def two_page_pdf(first: Path, second: Path) -> bytes:

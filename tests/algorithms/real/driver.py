@@ -30,12 +30,22 @@ def main(name: str) -> None:
     os.dup2(2, 1)
     started = time.process_time()
     import algorithm as module
+
     from jangada.algorithms.authoring import AlgorithmFailure, Context, File, JobCanceled
 
     algorithm = getattr(module, class_name)()
     algorithm.setup()
-    print(json.dumps({"setup_cpu_s": time.process_time() - started, "input_schema": module.In.model_json_schema(),
-                      "output_schema": module.Out.model_json_schema()}), file=answers, flush=True)
+    print(
+        json.dumps(
+            {
+                "setup_cpu_s": time.process_time() - started,
+                "input_schema": module.In.model_json_schema(),
+                "output_schema": module.Out.model_json_schema(),
+            }
+        ),
+        file=answers,
+        flush=True,
+    )
     for request in sys.stdin:
         asked = json.loads(request)
         with tempfile.TemporaryDirectory() as work:
@@ -48,8 +58,9 @@ def main(name: str) -> None:
                 for key, path in asked.get("files", {}).items():
                     setattr(given, key, File.at(Path(path)))
                 context = Context(
-                    work_dir=Path(work), emit=lambda kind, data, events=events: events.append(kind),
-                    canceled=lambda wanted=asked.get("cancel", False): wanted,
+                    work_dir=Path(work),
+                    emit=lambda kind, data, events=events: events.append(kind),
+                    canceled=lambda asked=asked: bool(asked.get("cancel")),
                 )
                 output = algorithm.run(given, context)
                 module.Out.model_validate(output.model_dump())

@@ -19,7 +19,9 @@ class Score:
     VALUES = ("cpf", "cnpj", "dates", "amounts")
 
     def __init__(self) -> None:
-        self.right = dict.fromkeys((*self.VALUES, "people", "type", "title", "author", "produced_on", "produced_at", "subject"), 0)
+        self.right = dict.fromkeys(
+            (*self.VALUES, "people", "type", "title", "author", "produced_on", "produced_at", "subject"), 0
+        )
         self.due = dict.fromkeys(self.right, 0)
         self.wrong = dict.fromkeys((*self.VALUES, "people"), 0)
         self.line_accuracy: list[float] = []
@@ -50,7 +52,8 @@ class Score:
             self.due["subject"] += 1
             hit = any(
                 plain(word) in plain(said_word) or plain(said_word) in plain(word)
-                for word in truth["subject"] for said_word in said["assunto"]["value"]
+                for word in truth["subject"]
+                for said_word in said["assunto"]["value"]
             )
             self.right["subject"] += hit
             if not hit:
@@ -77,6 +80,9 @@ class Score:
 
     def row(self) -> str:
         """One line of figures."""
-        parts = [f"{key} {self.right[key]}/{self.due[key]}" + (f" (+{self.wrong[key]} wrong)" if self.wrong.get(key) else "") for key in self.right]
+        parts = [
+            f"{key} {self.right[key]}/{self.due[key]}" + (f" (+{self.wrong[key]} wrong)" if self.wrong.get(key) else "")
+            for key in self.right
+        ]
         accuracy = sum(self.line_accuracy) / len(self.line_accuracy) if self.line_accuracy else 0.0
         return f"lines {100 * accuracy:.2f} %, " + ", ".join(parts)
