@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,7 +44,8 @@ _SERVER_STATE_ERRORS = (
     ReadOnlyError,
     TryAgainError,
 )
-_SERVER_STATE_PREFIXES = ("OOM", "MISCONF", "NOREPLICAS", "LOADING", "READONLY", "BUSY ")
+_SERVER_STATE = re.compile(r"(^|: -)(OOM|MISCONF|NOREPLICAS|LOADING|READONLY|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)\b")
+"""How the answer begins, or, inside a script, what follows its position."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ def translate(error: RedisError) -> Exception:
     """What to raise for *error*."""
     if isinstance(error, _SERVER_STATE_ERRORS):
         return _unavailable(error)
-    if isinstance(error, ResponseError) and not str(error).startswith(_SERVER_STATE_PREFIXES):
+    if isinstance(error, ResponseError) and not _SERVER_STATE.search(str(error)):
         return error
     return _unavailable(error)
 
