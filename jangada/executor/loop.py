@@ -37,7 +37,11 @@ from jangada.jobs.orders import parse
 from jangada.jobs.queue import Lease
 
 BATCH = 32
-"""Short jobs claimed at once; a slot holds two batches, so that its child works while one is being stored."""
+"""Short jobs claimed at once; a slot holds up to two batches, so that its child works while one is being stored."""
+BACKLOG_S = 0.3
+"""A slot holds no more short jobs than it ends in this time: what waits here waits while other executors idle."""
+FIRST_GUESS_S = 0.02
+"""What a short job takes, before one was seen."""
 LOOK_S = 1.0
 """An idle executor looks for due jobs this often, whatever the bell says."""
 BACKOFF_CAP_S = 2.0
@@ -92,7 +96,7 @@ class ExecutorLoop:
             notify=notify,
         )
         self._bell = Bell(execution, lambda: self._inbox.calls.put(self._look))
-        self._room = 2 * BATCH if options.short else 1
+        self._pace_s = FIRST_GUESS_S
         self._load = [0] * options.concurrency
         self._state = ["starting", *["cold"] * (options.concurrency - 1)]
         self._completions: list[Completion] = []
@@ -170,6 +174,7 @@ class ExecutorLoop:
     def _complete(self, job: SlotJob, ending: Ending, output_file: str | None) -> None:
         self._load[job.slot] -= 1
         self._hungry = True
+        self._pace_s = 0.8 * self._pace_s + 0.2 * max(1e-4, job.metrics.get("run_s") or 0.0)
         self._desk.clean(job)
         if ending is StopReason.LOST:
             self._held.pop(job.lease.job_id, None)
@@ -250,8 +255,15 @@ class ExecutorLoop:
             return min(warm, BATCH), True
         return min(self._room_in("starting") or self._room_in("cold"), BATCH), False
 
+    @property
+    def _room(self) -> int:
+        """How many jobs a slot may hold."""
+        return max(1, min(2 * BATCH, int(BACKLOG_S / self._pace_s))) if self._options.short else 1
+
     def _room_in(self, state: str) -> int:
-        return sum(self._room - load for load, each in zip(self._load, self._state, strict=True) if each == state)
+        room = self._room
+        loads = (load for load, each in zip(self._load, self._state, strict=True) if each == state)
+        return sum(max(0, room - load) for load in loads)
 
     def _exchange(self) -> None:
         want, running = self._wants()

@@ -181,6 +181,7 @@ class Executor:
         )
         sweeper.start()
         try:
+            self._check_redis()
             self._loop.run()
         finally:
             sweeper.stop()
@@ -193,6 +194,15 @@ class Executor:
         if self._stops > 2:
             os._exit(1)
         self._loop.stop()
+
+    def _check_redis(self) -> None:
+        from jangada.redis_client import check_redis
+
+        try:
+            check_redis(self._connections.redis.commands, self._settings.allow_unsafe_redis)
+        except StoreUnavailableError as error:
+            # It may come later; the loop waits for it.
+            self._journal.warning("redis.away", reason=error.detail)
 
     def _register_soon(self, hello: Hello) -> None:
         threading.Thread(target=self._register, args=(hello,), name="register", daemon=True).start()

@@ -140,3 +140,14 @@ def test_an_output_that_no_store_can_hold_fails_its_job_alone(bench: Bench) -> N
     assert [job.status for job in jobs].count(JobStatus.SUCCEEDED) == 9
     assert jobs[3].error is not None
     assert "cannot be stored" in jobs[3].error["message"]
+
+
+def test_short_jobs_that_take_long_are_not_hoarded(bench: Bench) -> None:
+    ids = [bench.submit("sleeps", {"seconds": 0.3}) for _ in range(40)]
+    with bench.executor("sleeps", short=True):
+        until(lambda: sum(bench.job(job_id).is_final for job_id in ids) >= 3)
+        with bench.executor("sleeps", short=True, concurrency=8):
+            jobs = [bench.final(job_id) for job_id in ids]
+    assert all(job.status is JobStatus.SUCCEEDED for job in jobs)
+    took = max(job.completed_at for job in jobs) - min(job.started_at for job in jobs)
+    assert took.total_seconds() < 9

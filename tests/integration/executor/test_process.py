@@ -66,7 +66,7 @@ def test_when_an_executor_is_killed_its_child_dies_and_another_finishes_the_job(
         with made.executor("sleeps"):
             first.kill()
             killed = time.monotonic()
-            until(lambda: not is_alive(child), 2)
+            until(lambda: not is_alive(child), 0.9)
             until(lambda: len(note.read_text().splitlines()) == 2, LEASE_S + 3)
             noticed = time.monotonic() - killed
             job = made.wait_for(job_id, JobStatus.SUCCEEDED)
