@@ -39,7 +39,7 @@ _FONT_PAIRS = [
     ("LiberationMono-Regular", "LiberationMono-Bold"),
     ("DejaVuSerif", "DejaVuSerif-Bold"),
 ]
-_ONES = (
+_ONES = (  # noqa: SIM905
     "zero um dois três quatro cinco seis sete oito nove dez onze doze treze quatorze quinze dezesseis "
     "dezessete dezoito dezenove "
 ).split()

@@ -20,6 +20,11 @@ _INSTITUTION = re.compile(
     r"companhia|banco|empresa|municipio|estado de|estado do|creche|centro|igreja|condominio|servico|office|school|university|"  # noqa: E501
     r"city of|council|department|clinic|institute|foundation|association|bank)\b"
 )
+_WHOLE_BODY = re.compile(r"(?:prefeitura|camara|universidade|ministerio|tribunal|fundacao|instituto|municipio) ")
+_OFFICE = re.compile(
+    r"(?:gabinete|secretaria|departamento|divisao|setor|diretoria|coordenad|superintendencia|gerencia|pro-reitoria)"
+)
+"""An office is part of the body that the letterhead names as well, above or below it."""
 _ISSUER_LABELS = {
     "nota_fiscal": r"(?:dados do )?prestador(?:a)?(?: d[eo]s? servicos?)?(?:\s*[-–/]\s*(?:nome|razao social)[^:]*)?|(?:dados do |identificacao do )?emitente|razao social(?: do (?:prestador|emitente))?|nome ?/ ?razao social|nome empresarial",  # noqa: E501
     "contrato": r"contratad[oa](?:\(a\))?|locador(?:a|\(a\))?|vendedor(?:a|\(a\))?|prestador(?:a)?|contractor|supplier|lessor|landlord|seller|service provider|provider",  # noqa: E501
@@ -73,6 +78,8 @@ def body_name(text: str) -> str | None:
     text = re.split(r"\s[-–]\s(?=CNPJ|CPF|C\.N)|[,;(]|\b(?:CNPJ|CPF|inscrit[oa])\b", text.strip(" :.-–—|"), maxsplit=1)[
         0
     ].strip()
+    # "Nome/Razão Social: Fulana Ltda." under the heading of the issuer's box.
+    text = re.sub(r"^[^:]{2,32}:\s*", "", text)
     folded = fold(text)
     firm = _FIRM_END.search(folded)
     if firm and firm.start() > 2:
@@ -144,6 +151,8 @@ def _letterhead(reading: Reading) -> Author | None:
             heading = LETTERHEAD.match(folded) or (
                 _INSTITUTION.search(folded) and len(folded) < 60 and not folded.endswith((",", "."))
             )
+            if heading and _OFFICE.match(folded) and _has_whole_body(reading, top, bottom):
+                continue
             if heading and not re.match(
                 r"(?:a |ao |a sua|oficio|of |memorando|para|nota|contrato|certidao|declaracao|recibo)", folded
             ):
@@ -153,6 +162,15 @@ def _letterhead(reading: Reading) -> Author | None:
                 if name:
                     return Author(printed_case(name), confidence - 0.05, index)
     return None
+
+
+def _has_whole_body(reading: Reading, top: float, bottom: float) -> bool:
+    """True when that zone of the page names a body that offices are parts of."""
+    return any(
+        _WHOLE_BODY.match(fold(line.text))
+        for line in reading.lines
+        if top * reading.height <= line.middle <= bottom * reading.height
+    )
 
 
 def _any_firm(reading: Reading) -> Author | None:

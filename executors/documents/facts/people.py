@@ -57,16 +57,16 @@ _LABELS = (
     r"|interessad[oa](?:\(a\))?|requerente|outorgantes?|outorgad[oa]s?|destinatari[oa]|(?:bill|sold|ship|invoice)(?:ed)? to|customer"  # noqa: E501
     r"|attention|attn|(?:full )?name|employee|pagador(?:\(a\))?|sacado|beneficiari[oa]|cliente|paciente|alun[oa](?:\(a\))?"  # noqa: E501
     r"|estudante|contratante|contratad[oa]|locador(?:a|\(a\))?|locatari[oa](?:\(a\))?|declarante|signatari[oa]|tomador(?:a)?(?: de servicos?)?(?:\s*[-–/]\s*nome)?"  # noqa: E501
-    r"|a sua senhoria(?: [oa](?: senhora?| sr\.?a?)?)?|ao? (?:ilm[oa]\.? )?(?:senhora?|sr\.?a?)(?:\(a\))?|(?:para|de|to|from)(?=\s*:)|ilm[oa]\.?(?:\(a\))?\.? sr\.?a?(?:\(a\))?\.?"  # noqa: E501
+    r"|a sua (?:senhoria|excelencia)(?: [oa](?: senhora?| sr\.?a?)?)?|ao? (?:ilm[oa]\.? )?(?:senhora?|sr\.?a?)(?:\(a\))?|(?:para|de|to|from)(?=\s*:)|ilm[oa]\.?(?:\(a\))?\.? sr\.?a?(?:\(a\))?\.?"  # noqa: E501
     r"|dear(?: mr\.?| mrs\.?| ms\.?)?|prezad[oa](?:\(a\))?(?: senhora?| sr\.?a?\.?)?|(?:received|recebido) (?:from|de)|servidor(?:a|\(a\))?|empregad[oa]|funcionari[oa](?:\(a\))?"  # noqa: E501
     r"|colaborador(?:a|\(a\))?|titular|proprietari[oa]|comprador(?:a|\(a\))?|vendedor(?:a|\(a\))?|cedente|responsavel(?: (?:legal|tecnico|pela? [a-z]+))?"  # noqa: E501
-    r"|contribuinte|medic[oa]|perit[oa]|presidente|secretari[oa]|conjuge|prepared by|approved by|issued to|issued by|emitido por|assinado por|elaborado por"  # noqa: E501
+    r"|contribuinte|medic[oa]|perit[oa]|presidente|secretari[oa]|conjuge|prepared by|(?:approved|authori[sz]ed|requested|received|signed)(?: by)?|(?:aprovado|autorizado|recebido|conferido|solicitado) por|issued to|issued by|emitido por|assinado por|elaborado por"  # noqa: E501
     r"|solicitante|remetente|usuari[oa]|assinante|associad[oa]|emitente|prestador(?:a)?|client|buyer|seller|vendor|payer|payee|nome do tomador"  # noqa: E501
 )
 _BEFORE = re.compile(
     r"(?:recebi(?:emos)?\s+d[eoa](?:\s+sr\.?a?\.?(?:\(a\))?)?|em\s+nome\s+de|em\s+favor\s+d[eoa]|representad[oa](?:\(a\))?\s+(?:por|pel[oa])(?:\s+su?a?e?u?\s*\w*)?|"
     r"(?:declar|certific|atest)(?:o|amos)[^.;]{0,90}?\bque,?(?:[^.;]{0,30}?,)?|\beu,|received\s+from|certify\s+that|certifies\s+that|awarded\s+to|"
-    r"on\s+behalf\s+of|by\s+and\s+between|between|presidid[oa]\s+p(?:or|el[oa])|designar|nomear|exonerar|servidor(?:a|es|\(a\))?|alun[oa](?:\(a\))?|filh[oa]\s+de|"
+    r"on\s+behalf\s+of|by\s+and\s+between|between|presidiu(?:\s+a\s+\w+)?|secretariad[oa]\s+p(?:or|el[oa])|presidid[oa]\s+p(?:or|el[oa])|designar|nomear|exonerar|servidor(?:a|es|\(a\))?|alun[oa](?:\(a\))?|filh[oa]\s+de|"
     r"nomeia\s+e\s+constitui|procurador(?:a|\(a\))?|paciente|senhora?|sr\.?|sra\.?|sr\.?\(a\)\.?|dr\.?|dra\.?|pag[oa]\s+(?:a|por)|paid\s+(?:to|by)|represented\s+by)"
     r"\s*:?\s*(?:(?:o|a|os|as|ao)\s+)?(?:sr\.?|sra\.?|sr\.?\(a\)\.?|senhora?|senhor\(a\)|dr\.?|dra\.?|mr\.?|mrs\.?|ms\.?)?\s*$"
 )
@@ -88,6 +88,7 @@ _TOWN = re.compile(
     rf"|,\s*(?:em\s+|aos\s+)?\d{{1,2}}º?\s*(?:\(|de\s|[./-]\s?\d))"
 )
 """A name in front of a state or a date is a town."""
+_FIRM_WORDS = frozenset(("ltda", "ltd", "inc", "llc", "sa", "me", "epp", "eireli", "corp", "company", "cia"))
 _LEADING = frozenset(
     """
     recebi recebemos declaro declaramos declara certifico certificamos certifica atesto atestamos eu que nos
@@ -159,6 +160,8 @@ def _checked(text: str) -> str | None:
     for word in words:
         if fold(word).strip(".,'’") in _NOT_IN_NAMES:
             if not kept:
+                return None
+            if fold(word).strip(".,'’") in _FIRM_WORDS:
                 return None
             # "Maria Souza Secretária": the role was set on the same line.
             break

@@ -23,6 +23,9 @@ _NOT_MADE = re.compile(
     r"nasc|valid|venc|due\b|protocol|vigor|vigenc|\bate\b|until|admiss|inicio|termino|fim\b|expir|entrega|deliver|born|birth|prazo|competencia|periodo|"
     r"\blei\b|decreto|portaria n|conforme|datad[oa] de|referente|a partir|desde|pagamento|payment|sessao|registro"
 )
+_NUMBERED_ACT = re.compile(
+    r"(?:portaria|decreto|lei|resolucao|instrucao|edital|ato|deliberacao)\b.{0,40}\d.{0,12}\bde\s*$"
+)
 _IN_PLACE = re.compile(r"\b(?:em|n?a cidade de|comarca de|n?o municipio de|in|at)\s+$")
 _NO_PLACE = frozenset(
     ["em", "aos", "ao", "date", "dia", "until", "on", "by", "due", "desde", "ate", "de", "from", "data", "periodo"]
@@ -71,6 +74,9 @@ def _score(reading: Reading, date: Found) -> tuple[float, str | None]:
     folded = fold(before)
     # A sentence may begin on the line above; only there the words just before it count as well.
     context = fold(reading.text[max(0, date.start - 60) : date.start])
+    if _NUMBERED_ACT.match(folded) and reading.lines[date.line].middle < 0.4 * reading.height:
+        # "PORTARIA Nº 12, DE 3 DE MAIO DE 2019": acts carry their date in the title.
+        return 3.2, None
     place = _place_before(reading, date)
     if place is not None:
         return 4.0, place
