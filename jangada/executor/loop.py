@@ -177,7 +177,7 @@ class ExecutorLoop:
         self._pace_s = 0.8 * self._pace_s + 0.2 * max(1e-4, job.metrics.get("run_s") or 0.0)
         self._desk.clean(job)
         if ending is StopReason.LOST:
-            self._held.pop(job.lease.job_id, None)
+            self._let_go(job.lease)
             self._reports.forget(job)
             self._journal.info("job.lease_lost", job_id=job.lease.job_id, attempt=job.lease.attempt)
             return
@@ -288,7 +288,7 @@ class ExecutorLoop:
         # A line for each of a thousand jobs a second helps nobody.
         say = self._journal.debug if self._options.short else self._journal.info
         for completion in completions:
-            job = self._held.pop(completion.lease.job_id, None)
+            job = self._let_go(completion.lease)
             say(
                 "job.ended",
                 job_id=completion.lease.job_id,
@@ -299,6 +299,13 @@ class ExecutorLoop:
                 setup_s=completion.metrics.get("setup_s"),
                 run_s=completion.metrics.get("run_s"),
             )
+
+    def _let_go(self, lease: Lease) -> SlotJob | None:
+        """Keep *lease* no longer; another lease on the same job, claimed after this one was lost, stays."""
+        job = self._held.get(lease.job_id)
+        if job is None or job.lease is not lease:
+            return None
+        return self._held.pop(lease.job_id)
 
     def _send_reports(self, completions: list[Completion]) -> None:
         if not self._reports:
@@ -381,7 +388,7 @@ class ExecutorLoop:
         if completion.failure is not None:
             # Not even a plain failure can be stored: its lease runs out, and the queue counts the attempt.
             self._journal.error("job.not_stored", job_id=job_id, reason=f"{type(error).__name__}: {error}")
-            self._held.pop(job_id, None)
+            self._let_go(completion.lease)
             return
         failure = AttemptFailure(ErrorCode.ALGORITHM_ERROR, f"the output cannot be stored: {error}"[:1000])
         self._completions.append(Completion(completion.lease, failure=failure))

@@ -151,3 +151,21 @@ def test_short_jobs_that_take_long_are_not_hoarded(bench: Bench) -> None:
     assert all(job.status is JobStatus.SUCCEEDED for job in jobs)
     took = max(job.completed_at for job in jobs) - min(job.started_at for job in jobs)
     assert took.total_seconds() < 9
+
+
+def test_an_executor_that_claims_its_own_lost_job_again_keeps_the_new_lease(bench: Bench) -> None:
+    bench.lease_s = 1.0
+    note = bench.tmp_path / "runs"
+
+    class Deaf(Flaky):
+        """Never renews a first attempt."""
+
+        def renew(self, leases: Sequence[Lease]) -> list[LeaseState]:
+            later = [lease for lease in leases if lease.attempt > 1]
+            states = iter(self.execution.renew(later))
+            return [next(states) if lease.attempt > 1 else LeaseState.HELD for lease in leases]
+
+    with bench.executor("sleeps", execution=Deaf, concurrency=2):
+        job = bench.run("sleeps", {"seconds": 4, "note": str(note)})
+    assert job.output == {"slept": 4, "attempt": 2}
+    assert len(note.read_text().splitlines()) == 2
