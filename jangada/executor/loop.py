@@ -28,11 +28,11 @@ from jangada.executor.heartbeat import Heartbeat, Reports
 from jangada.executor.inbox import Inbox
 from jangada.executor.journal import Journal
 from jangada.executor.messages import Done, Hello
+from jangada.executor.outbox import Outbox
 from jangada.executor.pool import SlotPool
 from jangada.executor.process import ChildRecipe
 from jangada.executor.running import Ending, SlotJob, SlotLimits, StopReason
 from jangada.jobs.execution import Completion, JobExecution, Notify
-from jangada.jobs.job import AttemptFailure, ErrorCode
 from jangada.jobs.orders import parse
 from jangada.jobs.queue import Lease
 
@@ -45,7 +45,6 @@ FIRST_GUESS_S = 0.02
 LOOK_S = 1.0
 """An idle executor looks for due jobs this often, whatever the bell says."""
 BACKOFF_CAP_S = 2.0
-HAND_BACK_S = 0.9
 
 OnReady = Callable[[Hello], None]
 
@@ -99,7 +98,7 @@ class ExecutorLoop:
         self._pace_s = FIRST_GUESS_S
         self._load = [0] * options.concurrency
         self._state = ["starting", *["cold"] * (options.concurrency - 1)]
-        self._completions: list[Completion] = []
+        self._outbox = Outbox(execution, journal, self._left)
         self._began: list[SlotJob] = []
         self._hungry = False
         self._schema: dict[str, Any] | None = None
@@ -181,7 +180,7 @@ class ExecutorLoop:
             self._reports.forget(job)
             self._journal.info("job.lease_lost", job_id=job.lease.job_id, attempt=job.lease.attempt)
             return
-        self._completions.append(completion_of(job, ending, output_file))
+        self._outbox.waiting.append(completion_of(job, ending, output_file))
 
     def _look(self) -> None:
         self._hungry = True
@@ -198,7 +197,7 @@ class ExecutorLoop:
             return False
         if self._options.drain_s <= 0:
             return True
-        drained = not self._held and not self._completions
+        drained = not self._held and not self._outbox.waiting
         return drained or time.monotonic() >= self._stop_asked + self._options.drain_s
 
     # --- one turn ---------------------------------------------------------------
@@ -223,7 +222,7 @@ class ExecutorLoop:
             self._back_off(f"{type(error).__name__}: {error}")
         except Exception as error:  # noqa: BLE001 — the loop must outlive what it did not foresee
             self._back_off(f"{type(error).__name__}: {error}")
-            self._isolate()
+            self._outbox.isolate()
 
     def _take_calls(self) -> bool:
         """Wait for something to happen, then do all that has happened; False when nothing did."""
@@ -267,16 +266,10 @@ class ExecutorLoop:
 
     def _exchange(self) -> None:
         want, running = self._wants()
-        if not want and not self._completions:
+        if not want and not self._outbox.waiting:
             return
-        completions, self._completions = self._completions, []
-        try:
-            self._send_reports(completions)
-            leases = self._execution.exchange(completions, want, running=running)
-        except BaseException:
-            self._completions = completions + self._completions
-            raise
-        self._stored(completions)
+        self._send_reports(self._outbox.waiting)
+        leases = self._outbox.exchange(want, running=running)
         if len(leases) < want:
             # Nothing more waits; the bell, the clock or a freed slot makes us look again.
             self._hungry = False
@@ -284,11 +277,11 @@ class ExecutorLoop:
         if leases:
             self._dispatch(leases, running=running)
 
-    def _stored(self, completions: list[Completion]) -> None:
+    def _left(self, completion: Completion, stored: bool) -> None:
+        job = self._let_go(completion.lease)
         # A line for each of a thousand jobs a second helps nobody.
         say = self._journal.debug if self._options.short else self._journal.info
-        for completion in completions:
-            job = self._let_go(completion.lease)
+        if stored:
             say(
                 "job.ended",
                 job_id=completion.lease.job_id,
@@ -368,30 +361,7 @@ class ExecutorLoop:
         pause = random.uniform(0.5, 1.0) * min(BACKOFF_CAP_S, 0.05 * 2.0 ** min(self._failures, 10))
         self._retry_at = time.monotonic() + pause
         if self._failures == 1:
-            self._journal.warning("executor.exchange_failed", reason=reason, unstored=len(self._completions))
-
-    def _isolate(self) -> None:
-        """An output that no store can hold must not keep the others from being stored, nor be tried for ever."""
-        completions, self._completions = self._completions, []
-        for completion in completions:
-            try:
-                self._execution.exchange([completion], 0)
-            except StoreUnavailableError:
-                self._completions.append(completion)
-            except Exception as error:  # noqa: BLE001 — whatever it is, it is this job's
-                self._replace(completion, error)
-            else:
-                self._stored([completion])
-
-    def _replace(self, completion: Completion, error: Exception) -> None:
-        job_id = completion.lease.job_id
-        if completion.failure is not None:
-            # Not even a plain failure can be stored: its lease runs out, and the queue counts the attempt.
-            self._journal.error("job.not_stored", job_id=job_id, reason=f"{type(error).__name__}: {error}")
-            self._let_go(completion.lease)
-            return
-        failure = AttemptFailure(ErrorCode.ALGORITHM_ERROR, f"the output cannot be stored: {error}"[:1000])
-        self._completions.append(Completion(completion.lease, failure=failure))
+            self._journal.warning("executor.exchange_failed", reason=reason, unstored=len(self._outbox.waiting))
 
     # --- the end ------------------------------------------------------------------
 
@@ -403,19 +373,6 @@ class ExecutorLoop:
             while True:
                 self._inbox.calls.get_nowait()()
         self._desk.close()
-        ended = {completion.lease.job_id for completion in self._completions}
-        back = [job for job_id, job in self._held.items() if job_id not in ended]
-        completions = self._completions + [Completion(job.lease, handed_back=True) for job in back]
-        deadline = time.monotonic() + HAND_BACK_S
-        while completions:
-            try:
-                self._execution.exchange(completions, 0)
-                self._held.clear()
-                break
-            except Exception as error:  # noqa: BLE001 — on the way out the lease's expiry does the rest
-                if time.monotonic() > deadline:
-                    self._journal.error("executor.hand_back_failed", reason=str(error), jobs=len(completions))
-                    break
-                time.sleep(0.1)
+        handed_back = self._outbox.hand_back([job.lease for job in self._held.values()])
         self._heartbeat.stop()
-        self._journal.info("executor.stopped", handed_back=len(back))
+        self._journal.info("executor.stopped", handed_back=handed_back)

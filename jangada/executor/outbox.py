@@ -1,0 +1,77 @@
+"""Outcomes on their way to the store: kept until they are there, however long that takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from jangada.errors import StoreUnavailableError
+from jangada.executor.journal import Journal
+from jangada.jobs.execution import Completion, JobExecution
+from jangada.jobs.job import AttemptFailure, ErrorCode
+from jangada.jobs.queue import Lease
+
+HAND_BACK_S = 0.9
+
+OnLeft = Callable[[Completion, bool], None]
+"""Told when a completion has left: *True*, it is stored; *False*, it never can be."""
+
+
+class Outbox:
+    """What ended and is not stored yet. Bounded by what an executor has room for, as no more is claimed meanwhile."""
+
+    def __init__(self, execution: JobExecution, journal: Journal, on_left: OnLeft) -> None:
+        self._execution = execution
+        self._journal = journal
+        self._on_left = on_left
+        self.waiting: list[Completion] = []
+
+    def exchange(self, want: int, *, running: bool) -> list[Lease]:
+        """Store what waits and claim up to *want*; on any error all of it waits on."""
+        sent = list(self.waiting)
+        leases = self._execution.exchange(sent, want, running=running)
+        del self.waiting[: len(sent)]
+        for completion in sent:
+            self._on_left(completion, True)
+        return leases
+
+    def isolate(self) -> None:
+        """An output that no store can hold must not keep the others from being stored, nor be tried for ever."""
+        sent, self.waiting = self.waiting, []
+        for completion in sent:
+            try:
+                self._execution.exchange([completion], 0)
+            except StoreUnavailableError:
+                self.waiting.append(completion)
+            except Exception as error:  # noqa: BLE001 — whatever it is, it is this job's
+                self._replace(completion, error)
+            else:
+                self._on_left(completion, True)
+
+    def _replace(self, completion: Completion, error: Exception) -> None:
+        if completion.failure is not None:
+            # Not even a plain failure can be stored: its lease runs out, and the queue counts the attempt.
+            reason = f"{type(error).__name__}: {error}"
+            self._journal.error("job.not_stored", job_id=completion.lease.job_id, reason=reason)
+            self._on_left(completion, False)
+            return
+        failure = AttemptFailure(ErrorCode.ALGORITHM_ERROR, f"the output cannot be stored: {error}"[:1000])
+        self.waiting.append(Completion(completion.lease, failure=failure))
+
+    def hand_back(self, leases: Sequence[Lease]) -> int:
+        """Store what waits and give *leases* back, trying for less than a second; how many were given back."""
+        ended = {completion.lease.job_id for completion in self.waiting}
+        back = [Completion(lease, handed_back=True) for lease in leases if lease.job_id not in ended]
+        deadline = time.monotonic() + HAND_BACK_S
+        while self.waiting or back:
+            try:
+                self._execution.exchange([*self.waiting, *back], 0)
+                self.waiting = []
+                return len(back)
+            except Exception as error:  # noqa: BLE001 — on the way out the lease's expiry does the rest
+                if time.monotonic() > deadline:
+                    jobs = len(self.waiting) + len(back)
+                    self._journal.error("executor.hand_back_failed", reason=str(error), jobs=jobs)
+                    return 0
+                time.sleep(0.1)
+        return 0
