@@ -65,13 +65,14 @@ def connected(redis_url: str, mongo_url: str):
         client.close()
 
 
-def executor(redis_url: str, mongo_url: str, batch: int, stop: Any, ready: Any, cpu: Any) -> None:
-    """One executor: claim *batch* jobs, do nothing *batch* times, say so, until told to stop."""
+def executor(gate: Any, redis_url: str, mongo_url: str, batch: int, stop: Any, ready: Any, cpu: Any) -> None:
+    """One executor: when the gate opens claim *batch* jobs, do nothing *batch* times, say so, until told to stop."""
     with connected(redis_url, mongo_url) as (queue, store):
         execution = JobExecution(queue, store, queue_name=QUEUE, executor_id=new_id("exe"))
         execution.exchange(want=0)
-        began = time.process_time()
         ready.release()
+        gate.wait()
+        began = time.process_time()
         done: list[Completion] = []
         while not stop.is_set():
             leases = execution.exchange(done, batch)
@@ -95,9 +96,15 @@ class Bench:
         return used | {"all": busy.user + busy.system + busy.nice, "own": time.process_time(), "at": time.monotonic()}
 
     def row(
-        self, name: str, jobs: int, before: dict[str, float], executors: float | None = None, **more: float
+        self,
+        name: str,
+        jobs: int,
+        before: dict[str, float],
+        executors: float | None = None,
+        after: dict[str, float] | None = None,
+        **more: float,
     ) -> None:
-        after = self.cpu()
+        after = after or self.cpu()
         spent = {key: after[key] - before[key] for key in after}
         clients = spent["own"] if executors is None else executors
         foreign = (spent["all"] - spent["redis"] - spent["mongo"] - spent["own"] - (executors or 0.0)) / spent["at"]
@@ -136,16 +143,17 @@ class Bench:
     def drain(self, jobs: int, executors: int, batch: int) -> None:
         with connected(*self.urls) as (queue, store):
             service = JobService(queue, store, limits=QueueLimits(None, None))
+            # What the submit row left is drained along: the queue starts with at least *jobs*.
+            service.submit_many([a_job() for _ in range(max(0, jobs - queue.stats(QUEUE).jobs))])
+            left = queue.stats(QUEUE).jobs
             with self.running(executors, batch) as (go, cpu):
-                service.submit_many([a_job() for _ in range(jobs)])
-                left = queue.stats(QUEUE).jobs
                 before = self.cpu()
                 go()
                 while queue.stats(QUEUE).jobs:
                     time.sleep(0.01)
-                after = self.cpu()["at"]
-            before["at"] += time.monotonic() - after
-            self.row(f"drain, {executors} × {batch}", left, before, sum(cpu()))
+                after = self.cpu()
+            # The executors say what they used when they end.
+            self.row(f"drain, {executors} × {batch}", left, before, sum(cpu()), after)
 
     @contextmanager
     def running(self, executors: int, batch: int):
@@ -154,7 +162,7 @@ class Bench:
         gate = context.Event()
         spent = [context.Value("d", 0.0) for _ in range(executors)]
         crew = [
-            context.Process(target=gated, args=(gate, *self.urls, batch, stop, ready, each), daemon=True)
+            context.Process(target=executor, args=(gate, *self.urls, batch, stop, ready, each), daemon=True)
             for each in spent
         ]
         for process in crew:
@@ -187,12 +195,6 @@ class Bench:
             waits.sort()
             p50, p99 = waits[len(waits) // 2] * 1000, waits[len(waits) * 99 // 100] * 1000
             self.row("one in flight", jobs, before, p50_ms=p50, p99_ms=p99)
-
-
-def gated(gate: Any, redis_url: str, mongo_url: str, batch: int, stop: Any, ready: Any, cpu: Any) -> None:
-    ready.release()
-    gate.wait()
-    executor(redis_url, mongo_url, batch, stop, ready, cpu)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ store then knows already. The other order could close a job without an outcome.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -60,6 +61,7 @@ class JobExecution:
         self._clock = clock
         self._notify = notify
         self._next_due_ms: int | None = None
+        self._due_at: float | None = None
 
     @property
     def next_due_ms(self) -> int | None:
@@ -92,6 +94,8 @@ class JobExecution:
             running=running,
         )
         self._next_due_ms = claimed.next_due_ms
+        due = claimed.next_due_ms
+        self._due_at = None if due is None else time.monotonic() + (due - claimed.now_ms) / 1000
         for outcome_lease, status in wrote:
             self._notify("completed", outcome_lease, status)
         if not claimed.leases:
@@ -130,7 +134,13 @@ class JobExecution:
         return self._queue.release(self._name, leases)
 
     def wait(self, timeout_s: float) -> bool:
-        """Block until something may be claimable, at most *timeout_s*; then call `exchange` in any case."""
+        """
+        Block until something may be claimable, at most *timeout_s*; then call `exchange` in any case.
+
+        It ends by itself when a delay or somebody's lease does, as of the last exchange.
+        """
+        if self._due_at is not None:
+            timeout_s = min(timeout_s, max(0.05, self._due_at - time.monotonic()))
         return self._queue.wait_for_bell(self._name, timeout_s)
 
     def settle(self, leases: Sequence[Lease]) -> None:

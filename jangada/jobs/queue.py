@@ -182,8 +182,8 @@ class JobQueue(Protocol):
         """
         Say what `enqueue_many` would say now, and change nothing.
 
-        Asked before the store is written, so that overload costs no write; only
-        `enqueue_many` decides.
+        Asked before the store is written while jobs are being refused, so that
+        overload costs no write; only `enqueue_many` decides.
         """
         ...
 

@@ -33,7 +33,7 @@ from jangada.jobs.queue import (
 _BANDS = (Priority.HIGH, Priority.NORMAL, Priority.LOW)
 _ABOVE = {Priority.NORMAL: Priority.HIGH, Priority.LOW: Priority.NORMAL}
 _EVENTS_CAP = 1000
-_STATUS_EVENTS_TTL_MS = 60_000
+_STATUS_EVENTS_TTL_MS = 15_000
 _RICH_EVENTS_TTL_MS = 600_000
 _DEAD_CAP = 10_000
 _BATCH = 32

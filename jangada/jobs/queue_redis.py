@@ -42,11 +42,13 @@ CHUNK_JOBS = 500
 CHUNK_BYTES = 4 * 1024 * 1024
 DEAD_CAP = 10_000
 SETTLE_LEASE_S = 15.0
+MOST_LEASES = 2000
+"""What one call hands out at most: Lua cannot pass more arguments to one command than its stack holds."""
 
 
 class RedisJobQueue:
     """
-    `JobQueue` on one Redis, a Sentinel's master or a Redis Cluster.
+    `JobQueue` on one Redis or a Redis Cluster.
 
     *age_s*: how long a job waits in a band before it may rise into the next.
     *skew_ms*: added to the server's clock, for tests that turn it by hand.
@@ -117,8 +119,8 @@ class RedisJobQueue:
     ) -> Claimed:
         arguments: list[Argument] = [
             executor_id,
-            want,
-            settle,
+            min(want, MOST_LEASES),
+            min(settle, MOST_LEASES),
             round(lease_s * 1000),
             1 if running else 0,
             self._age_ms,

@@ -28,6 +28,9 @@ FINAL_EVENTS = frozenset({f"job.{status.value}" for status in JobStatus if statu
 LOOK_AGAIN_S = 2.0
 """How long `wait` trusts the events alone: one that got lost costs no more than this."""
 
+PRESSED_S = 5.0
+"""How long after a refusal the queue is asked before the store is written."""
+
 _SETTLER = "platform"
 _BATCH = 500
 _ADMITTED = (Admission.ACCEPTED, Admission.DUPLICATE)
@@ -44,6 +47,7 @@ class JobService:
         self._clock = clock
         self._limits = limits or QueueLimits()
         self._accept = Grouped(self._accept_group)
+        self._pressed_until = 0.0
 
     def submit(self, job: Job, *, limits: QueueLimits | None = None) -> Job:
         """
@@ -77,7 +81,7 @@ class JobService:
 
     def _accept_group(self, group: Sequence[tuple[Job, QueueLimits]]) -> list[Job | JangadaError]:
         """
-        Ask the queue, insert, enqueue: one call each per queue.
+        Insert, then enqueue: one call each (per queue).
 
         The store comes before the queue: dying in between leaves a job that no
         executor knows yet, and the sweep finds it. The other order could run a job
@@ -85,12 +89,8 @@ class JobService:
         """
         entries = [entry(job) for job, _ in group]
         answers: list[Job | JangadaError] = [job for job, _ in group]
-        for places, limits in _by_queue(group):
-            name = group[places[0]][0].queue
-            said = self._queue.admit(name, [entries[at] for at in places], limits)
-            for at, admission in zip(places, said, strict=True):
-                if admission not in _ADMITTED:
-                    answers[at] = _refusal(group[at][0], admission, limits)
+        if time.monotonic() < self._pressed_until:
+            self._refuse_early(group, entries, answers)
         admitted = [at for at, answer in enumerate(answers) if not isinstance(answer, JangadaError)]
         inserted = self._store.insert_many([group[at][0] for at in admitted])
         known = [group[at][0].id for at, new in zip(admitted, inserted, strict=True) if not new]
@@ -101,6 +101,21 @@ class JobService:
         fresh = {at for at, new in zip(admitted, inserted, strict=True) if new}
         self._enqueue_group(group, entries, answers, fresh)
         return answers
+
+    def _refuse_early(
+        self, group: Sequence[tuple[Job, QueueLimits]], entries: list[QueueEntry], answers: list[Job | JangadaError]
+    ) -> None:
+        """Under pressure, ask the queue first: overload then costs the store nothing."""
+        for places, limits in _by_queue(group):
+            name = group[places[0]][0].queue
+            said = self._queue.admit(name, [entries[at] for at in places], limits)
+            for at, admission in zip(places, said, strict=True):
+                if admission not in _ADMITTED:
+                    answers[at] = self._refusal(group[at][0], admission, limits)
+
+    def _refusal(self, job: Job, admission: Admission, limits: QueueLimits) -> JangadaError:
+        self._pressed_until = time.monotonic() + PRESSED_S
+        return _refusal(job, admission, limits)
 
     def _enqueue_group(
         self,
@@ -125,7 +140,7 @@ class JobService:
                 self._store.delete_unfinished([group[at][0].id for at in refused if at in fresh])
                 verdicts = dict(zip(waiting, said, strict=True))
                 for at in refused:
-                    answers[at] = _refusal(group[at][0], verdicts[at], limits)
+                    answers[at] = self._refusal(group[at][0], verdicts[at], limits)
 
     def _take_back(self, places: list[int], answers: list[Job | JangadaError], error: StoreUnavailableError) -> None:
         """

@@ -39,7 +39,7 @@ local ABOVE = { normal = 'high', low = 'normal' }
 
 local BELL_CAP = 64
 local EVENTS_CAP = 1000
-local STATUS_EVENTS_TTL_MS = 60000
+local STATUS_EVENTS_TTL_MS = 15000
 local RICH_EVENTS_TTL_MS = 600000
 
 local call = redis.call

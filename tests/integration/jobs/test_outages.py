@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -87,12 +88,10 @@ def test_jobs_and_leases_survive_a_kill_of_redis(redis: RedisServer, connections
 
 def test_an_emptied_redis_is_filled_again_by_one_sweep(redis: RedisServer, connections: RedisConnections) -> None:
     queue, store = RedisJobQueue(connections), MemoryJobStore()
-    service = JobService(queue, store, clock=lambda: utc_now())
+    service = JobService(queue, store, clock=utc_now)
     jobs = [service.submit(a_job()) for _ in range(50)]
     connections.commands.flushall()
     connections.commands.script_flush()
-    from datetime import timedelta
-
     assert sweep_once(queue, store, [Q], clock=lambda: utc_now() + timedelta(seconds=10)).requeued == 50
     leases = JobExecution(queue, store, queue_name=Q, executor_id="exe_1").exchange(want=99)
     assert [lease.job_id for lease in leases] == [job.id for job in jobs]

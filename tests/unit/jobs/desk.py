@@ -28,6 +28,7 @@ class Flaky:
         self._inner = inner
         self.away: set[str] = set()
         self.calls: list[str] = []
+        self.inserted: list[Any] = []
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._inner, name)
@@ -36,6 +37,8 @@ class Flaky:
             self.calls.append(name)
             if name in self.away:
                 raise StoreUnavailableError("away", retry_after_s=2)
+            if name == "insert_many":
+                self.inserted += args[0]
             return method(*args, **kwargs)
 
         return call

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -159,3 +160,16 @@ def test_log_numbers_grow_over_the_attempts() -> None:
     lines = desk.service.logs(desk.get(job))
     assert [line.text for line in lines] == ["attempt 1", "attempt 2"]
     assert lines[0].number < lines[1].number
+
+
+def test_waiting_ends_when_a_delay_does() -> None:
+    desk = Desk()
+    desk.submit()
+    (lease,) = desk.execution.exchange(want=1)
+    desk.execution.exchange([Completion(lease, failure=AttemptFailure(ErrorCode.OOM, "m", True, retry_after_s=1))])
+    desk.execution.exchange(want=1)
+    desk.turn(1)
+    began = time.monotonic()
+    assert desk.execution.wait(30) is False
+    assert time.monotonic() - began < 10
+    assert len(desk.execution.exchange(want=1)) == 1
