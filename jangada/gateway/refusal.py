@@ -29,10 +29,12 @@ class Refusal:
     retry_after_s: int | None = None
 
 
+UNREADABLE = Refusal(400, "malformed_request", "The request cannot be read")
 UNKNOWN_PATH = Refusal(404, "not_found", "Not found")
 UNKNOWN_FUNCTION = Refusal(404, "not_found", "Unknown function")
 METHOD_NOT_ALLOWED = Refusal(405, "method_not_allowed", "Method not allowed")
 SLOW_REQUEST = Refusal(408, "request_timeout", "The request body did not come in time")
+HEADER_TOO_LARGE = Refusal(431, "request_header_fields_too_large", "Request Header Fields Too Large")
 INTERNAL = Refusal(500, "internal", "Internal error")
 BAD_UPSTREAM = Refusal(502, "bad_gateway", "The function broke off")
 OVERLOADED = Refusal(503, "overloaded", "Too much at once", retry_after_s=1)

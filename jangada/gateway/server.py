@@ -11,6 +11,7 @@ from aiohttp.web_request import BaseRequest
 from jangada.gateway import refusal as refusals
 from jangada.gateway.accounting import Accounting
 from jangada.gateway.headers import CALL_ID, mark
+from jangada.gateway.listening import MAX_LINE_BYTES, HttpServer
 from jangada.gateway.provider import Provider
 from jangada.gateway.proxy import Proxy
 from jangada.gateway.refusal import refuse
@@ -46,14 +47,14 @@ class Gateway:
         """Serve on *listening* and let the provider bring the functions up; returns at once."""
         await self.proxy.open()
         # A request body stays as it was sent, also when it is compressed; a client that leaves ends its handler.
-        server = web.Server(
+        server = HttpServer(
             self._handle,
             handler_cancellation=True,
             auto_decompress=False,
             access_log=None,
             keepalive_timeout=75,
-            max_line_size=16 * 1024,
-            max_field_size=16 * 1024,
+            max_line_size=MAX_LINE_BYTES,
+            max_field_size=MAX_LINE_BYTES,
         )
         self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=self._drain_s)
         await self._runner.setup()
@@ -82,16 +83,19 @@ class Gateway:
     async def _handle(self, request: BaseRequest) -> web.StreamResponse:
         mark(request)
         path = raw_path(request)
-        known = False
+        allowed: set[str] = set()
         for route in ROUTES:
             match = route.pattern.fullmatch(path)
             if match is None:
                 continue
-            known = True
             if request.method in route.methods:
                 return await self._answer(route.handler(Call(self, request, match)), request)
-        kind = refusals.METHOD_NOT_ALLOWED if known else refusals.UNKNOWN_PATH
-        return refuse(request, kind, f"{request.method} {path}: {kind.title.lower()}", problem=True)
+            allowed |= route.methods
+        kind = refusals.METHOD_NOT_ALLOWED if allowed else refusals.UNKNOWN_PATH
+        response = refuse(request, kind, f"{request.method} {path}: {kind.title.lower()}", problem=True)
+        if allowed:
+            response.headers["Allow"] = ", ".join(sorted(allowed))
+        return response
 
     async def _answer(self, handling: Awaitable[web.StreamResponse], request: BaseRequest) -> web.StreamResponse:
         try:

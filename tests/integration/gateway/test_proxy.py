@@ -71,7 +71,9 @@ def test_an_unknown_function_is_a_plain_404(front, name):
 
 
 def test_a_method_that_openfaas_does_not_forward_is_405(front, upstream):
-    assert front.request("TRACE", "/function/echo")[0].status == 405
+    refused, _ = front.request("TRACE", "/function/echo")
+    assert refused.status == 405
+    assert "POST" in refused.getheader("Allow")
     assert front.request("POST", "/healthz", b"")[0].status in {404, 405}
     assert upstream.received == []
 
@@ -440,3 +442,39 @@ def _read_all(client: socket.socket) -> bytes:
     except ConnectionResetError:
         pass
     return received
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", 400, "malformed_request"),
+        (b"GET /healthz HTTP/1.1\r\n\r\n", 400, "malformed_request"),
+        (b"GET /v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer s3cr3t\x00\r\n\r\n", 400, "malformed_request"),
+        (b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: s3cr3t\r\n\r\n", 400, "malformed_request"),
+        (
+            b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            400,
+            "malformed_request",
+        ),
+        (b"GET /v1/jobs HTTP/1.1\r\nHost: x\r\nX-Long: " + b"s3cr3t" * 3000 + b"\r\n\r\n", 431, None),
+        (b"GET /v1/jobs?" + b"s3cr3t" * 3000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 431, None),
+        (b"GET /v1/jobs HTTP/1.1\r\nHost: x\r\n" + b"X-A: s3cr3t\r\n" * 1000 + b"\r\n", 431, None),
+    ],
+)
+def test_what_is_no_http_gets_problem_details_that_repeat_nothing_of_it(front, upstream, capfd, sent, status, code):
+    with front.connect() as connection:
+        connection.sendall(sent)
+        received = b""
+        while block := connection.recv(65536):  # to the end: the connection is closed
+            received += block
+    head, _, body = received.partition(b"\r\n\r\n")
+    assert re.match(rb"HTTP/1\.[01] %d " % status, head)
+    assert b"application/problem+json" in head
+    problem = json.loads(body)
+    assert (problem["status"], problem["code"]) == (status, code or "request_header_fields_too_large")
+    assert b"X-Request-Id: " + problem["request_id"].encode() in head
+    written = capfd.readouterr()
+    for text in (received.decode(), written.out, written.err):
+        assert "s3cr3t" not in text
+        assert "Traceback" not in text
+    assert upstream.received == []
