@@ -15,7 +15,7 @@ from jangada.clock import Clock, to_ms, utc_now
 from jangada.errors import StoreUnavailableError
 from jangada.jobs import retry
 from jangada.jobs.document import attempts_of
-from jangada.jobs.job import JobStatus, fence
+from jangada.jobs.job import EPOCH_SHIFT, JobStatus, fence
 from jangada.jobs.orders import parse
 from jangada.jobs.outcome import (
     Completion,
@@ -198,15 +198,15 @@ class JobExecution:
             return [], []
         finished: list[Finish] = []
         wrote: list[tuple[Lease, JobStatus]] = []
-        refused: list[str] = []
+        refused: list[Lease] = []
         written = self._store.write_outcomes(outcomes)
         for lease, outcome, won in zip(leases, outcomes, written, strict=True):
             if won:
                 finished.append(Finish(lease, outcome.status.value, final_event(outcome)))
                 wrote.append((lease, outcome.status))
             else:
-                refused.append(lease.job_id)
-        self._forget_final(refused)
+                refused.append(lease)
+        self._forget_stale(refused)
         return finished, wrote
 
     def _close(self, leases: list[Lease], outcomes: list[Outcome]) -> None:
@@ -233,13 +233,26 @@ class JobExecution:
                 for lease in again
             ]
         )
-        refused = {lease.job_id for lease, yes in zip(again, allowed, strict=True) if not yes}
-        self._forget_final(sorted(refused))
-        return [lease for lease in leases if lease.job_id not in refused]
+        refused = [lease for lease, yes in zip(again, allowed, strict=True) if not yes]
+        self._forget_stale(refused)
+        return [lease for lease in leases if lease not in refused]
 
-    def _forget_final(self, job_ids: Sequence[str]) -> None:
-        """Drop from the queue those jobs that are final or gone; one at a later epoch is the sweep's to replace."""
-        if not job_ids:
+    def _forget_stale(self, leases: Sequence[Lease]) -> None:
+        """
+        Drop from the queue what can never end there: jobs that are final or gone, or at a later epoch in the store.
+
+        Of the last kind only those whose lease the queue still honours: else it has
+        moved on by itself. Left alone, such a job would be tried in vain for ever.
+        """
+        if not leases:
             return
-        stored = self._store.get_many(job_ids)
-        self._queue.drop(self._name, [job_id for job_id in job_ids if job_id not in stored or stored[job_id].is_final])
+        stored = self._store.get_many([lease.job_id for lease in leases])
+        ended = [lease.job_id for lease in leases if lease.job_id not in stored or stored[lease.job_id].is_final]
+        behind = [
+            lease
+            for lease in leases
+            if lease.job_id not in ended and stored[lease.job_id].fence >> EPOCH_SHIFT > lease.epoch
+        ]
+        states = self._queue.renew(self._name, self._executor_id, behind, self._lease_s)
+        ended += [lease.job_id for lease, state in zip(behind, states, strict=True) if state is not LeaseState.LOST]
+        self._queue.drop(self._name, ended)

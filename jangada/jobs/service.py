@@ -22,6 +22,7 @@ from jangada.jobs.outcome import LINES_PER_ATTEMPT
 from jangada.jobs.queue import Admission, CancelResult, JobEvent, JobQueue, LiveJob, QueueEntry, QueueLimits
 from jangada.jobs.store import JobFilter, JobStore, LogLine
 from jangada.jobs.submission import Grouped
+from jangada.jobs.sweep import requeue
 
 FINAL_EVENTS = frozenset({f"job.{status.value}" for status in JobStatus if status.is_final})
 
@@ -95,12 +96,25 @@ class JobService:
         inserted = self._store.insert_many([group[at][0] for at in admitted])
         known = [group[at][0].id for at, new in zip(admitted, inserted, strict=True) if not new]
         stored = self._store.get_many(known) if known else {}
+        self._queue_again([job for job in stored.values() if not job.is_final])
         for at in admitted:
             job = group[at][0]
             answers[at] = stored.get(job.id, job)
         fresh = {at for at, new in zip(admitted, inserted, strict=True) if new}
         self._enqueue_group(group, entries, answers, fresh)
         return answers
+
+    def _queue_again(self, jobs: Sequence[Job]) -> None:
+        """
+        Of jobs that were there before, queue those that the queue does not hold: a lost answer may have left them out.
+
+        At their next epoch, as the sweep does: an executor from before a loss of
+        the queue may still hold an attempt with the number that would come next.
+        """
+        for name in {job.queue for job in jobs}:
+            ids = [job.id for job in jobs if job.queue == name]
+            held = self._queue.holds(name, ids)
+            requeue(self._queue, self._store, [job_id for job_id, known in zip(ids, held, strict=True) if not known])
 
     def _refuse_early(
         self, group: Sequence[tuple[Job, QueueLimits]], entries: list[QueueEntry], answers: list[Job | JangadaError]
@@ -125,19 +139,18 @@ class JobService:
         fresh: set[int],
     ) -> None:
         for places, limits in _by_queue(group):
-            # A job that was there before is queued again only if it still waits: a lost answer may have left it out.
-            waiting = [at for at in places if isinstance(answer := answers[at], Job) and not answer.is_final]
+            waiting = [at for at in places if at in fresh]
             if not waiting:
                 continue
             name = group[waiting[0]][0].queue
             try:
                 said = self._queue.enqueue_many(name, [entries[at] for at in waiting], limits)
             except StoreUnavailableError as error:
-                self._take_back([at for at in waiting if at in fresh], answers, error)
+                self._take_back(waiting, answers, error)
                 continue
             refused = [at for at, admission in zip(waiting, said, strict=True) if admission not in _ADMITTED]
             if refused:
-                self._store.delete_unfinished([group[at][0].id for at in refused if at in fresh])
+                self._store.delete_unfinished([group[at][0].id for at in refused])
                 verdicts = dict(zip(waiting, said, strict=True))
                 for at in refused:
                     answers[at] = self._refusal(group[at][0], verdicts[at], limits)
@@ -222,7 +235,7 @@ class JobService:
             job = self._stored(job_id, tenant_id)
             if job.is_final:
                 return job
-            self._queue.enqueue_many(job.queue, [entry(job)])
+            requeue(self._queue, self._store, [job_id])
             result, lease = self._queue.cancel(job.queue, job_id, executor_id=_SETTLER)
         if lease is not None:
             execution = JobExecution(

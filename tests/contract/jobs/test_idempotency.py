@@ -104,3 +104,11 @@ def test_after_a_day_the_key_is_free_again(kept: Kept) -> None:
     assert kept.begin() == b"a"
     kept.turn(2)
     assert kept.begin("b2") is None
+
+
+def test_purge_removes_what_is_older_than_a_day(kept: Kept) -> None:
+    kept.begin()
+    assert kept.store.purge() == 0
+    kept.turn(24 * 3600 + 1)
+    assert kept.store.purge() == 1
+    assert kept.begin("b2") is None

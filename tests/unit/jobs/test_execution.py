@@ -9,6 +9,7 @@ from jangada.errors import StoreUnavailableError
 from jangada.jobs.execution import Completion
 from jangada.jobs.job import AttemptFailure, ErrorCode, JobStatus, Policy
 from jangada.jobs.store import LogLine
+from jangada.jobs.sweep import sweep_once
 from tests.unit.jobs.desk import HOOK, QUEUE, Desk
 
 RETRYABLE = AttemptFailure(ErrorCode.DEPENDENCY, "no", retryable=True)
@@ -173,3 +174,17 @@ def test_waiting_ends_when_a_delay_does() -> None:
     assert desk.execution.wait(30) is False
     assert time.monotonic() - began < 10
     assert len(desk.execution.exchange(want=1)) == 1
+
+
+def test_a_job_that_the_queue_has_at_an_epoch_of_the_past_does_not_stay_there() -> None:
+    desk = Desk()
+    job = desk.submit()
+    desk.store.raise_epochs([job])
+    (lease,) = desk.execution.exchange(want=1)
+    desk.execution.exchange([Completion(lease, output=1)])
+    assert desk.queue.holds(QUEUE, [job.id]) == [False]
+    desk.turn(10)
+    sweep_once(desk.queue, desk.store, [QUEUE], clock=desk.clock)
+    (lease,) = desk.execution.exchange(want=1)
+    desk.execution.exchange([Completion(lease, output=2)])
+    assert desk.get(job).output == 2

@@ -18,4 +18,4 @@ class MemoryLife(Life):
 
 
 def test_every_job_ends_once_whatever_happens_in_memory() -> None:
-    run_state_machine_as_test(MemoryLife, settings=settings(max_examples=120, stateful_step_count=40))
+    run_state_machine_as_test(MemoryLife, settings=settings(max_examples=300, stateful_step_count=40))

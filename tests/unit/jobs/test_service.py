@@ -93,6 +93,21 @@ def test_submitting_a_final_job_again_gives_it_back_and_queues_nothing() -> None
     assert desk.queue.holds(QUEUE, [job.id]) == [False]
 
 
+def test_submitting_again_what_the_queue_lost_shuts_the_old_attempt_out() -> None:
+    desk = Desk()
+    job = desk.submit()
+    (old,) = desk.execution.exchange(want=1)
+    desk.memory.wipe()
+    desk.service.submit(job)
+    (new,) = desk.executor("exe_2").exchange(want=1)
+    assert (new.epoch, new.attempt) == (1, 1)
+    desk.execution.exchange([Completion(old, output="old")])
+    assert desk.queue.renew(QUEUE, "exe_2", [new]) == ["held"]
+    desk.execution.exchange([Completion(new, output="new")])
+    assert desk.get(job).output == "new"
+    assert [event for event, *_ in desk.told].count("completed") == 1
+
+
 def test_another_tenants_job_is_unknown_to_every_call() -> None:
     desk = Desk()
     job = desk.submit()
