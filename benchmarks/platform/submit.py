@@ -60,8 +60,11 @@ def measure(home: Path, kind: str, *options: str) -> dict[str, Any]:
     before, machine = Reading.of(owned), machine_cpu_s()
     started = time.perf_counter()
     load = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.platform.load", kind, "--url", connection["url"]]
-        + ["--api-key", connection["api_key"], *options],
+        [
+            *(sys.executable, "-m", "benchmarks.platform.load", kind),
+            *("--url", connection["url"], "--api-key", connection["api_key"]),
+            *options,
+        ],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
