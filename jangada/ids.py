@@ -29,8 +29,7 @@ class _Ulids:
             else:
                 self._random += 1
             value = (self._ms << 80) | self._random
-        # 130 bits in 13 pairs of 5-bit digits; the two top bits are zero.
-        return "".join([_PAIRS[(value >> shift) & 1023] for shift in range(120, -1, -10)])
+        return _digits(value)
 
 
 _ulids = _Ulids()
@@ -44,3 +43,13 @@ def new_id(prefix: str) -> str:
     millisecond; between processes they sort by the millisecond.
     """
     return f"{prefix}_{_ulids.next()}"
+
+
+def id_at(prefix: str, instant: datetime) -> str:
+    """An id that sorts before those made at *instant* or later and after those made earlier; not one to give away."""
+    return f"{prefix}_{_digits(round(instant.timestamp() * 1000) << 80)}"
+
+
+def _digits(value: int) -> str:
+    # 130 bits in 13 pairs of 5-bit digits; the two top bits are zero.
+    return "".join([_PAIRS[(value >> shift) & 1023] for shift in range(120, -1, -10)])
