@@ -23,7 +23,7 @@ from documents.facts.dates import Dates, find_dates
 from documents.facts.folding import fold
 from documents.facts.found import Found
 from documents.facts.identifiers import Identifiers, find_identifiers
-from documents.facts.kinds import KindGuess, guess_kind
+from documents.facts.kinds import KindGuess, guess_kind, names_a_kind
 from documents.facts.people import find_people
 from documents.facts.places import Production, find_production
 from documents.facts.subjects import Subject, find_subject
@@ -71,6 +71,7 @@ _EXPECTED = {
 """What a kind cannot do without; its absence means that something was not read."""
 _BROKEN_YEAR = re.compile(r"(?:\bde\s?|[/.-])(?:1[89]|20)\d{3}\b")
 """A year of five digits: the engine saw one digit as two."""
+_NUMBER = re.compile(r"\d{2}")
 _PUBLIC = re.compile(
     r"prefeitura|municipio|municipal|governo|secretaria d|ministerio|estado d|camara|tribunal|autarquia|federal|estadual|publica"  # noqa: E501
 )
@@ -165,6 +166,10 @@ def _find(result: PageReading, engine: Engine, other: Engine | None) -> _PageFin
     uncheckable = {date.line for date in find_dates(reading, english=english).found}
     uncheckable |= {amount.found.line for amount in find_amounts(reading, english=english)}
     uncheckable |= {reading.line_at(match.start()) for match in _BROKEN_YEAR.finditer(reading.text)}
+    # A number in a title ("OFÍCIO Nº 568/2020") names the document, and has no check digit either.
+    uncheckable |= {
+        index for index, line in enumerate(reading.lines) if _NUMBER.search(line.text) and names_a_kind(line)
+    }
     result = replace(result, reading=reading)
     reading, disputed = checked(result, sorted(uncheckable), engine, other)
     return _PageFindings(

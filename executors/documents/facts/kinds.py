@@ -361,6 +361,12 @@ def prominence(line: Line, reading: Reading) -> float:
     return 0.3 * capitals + 0.25 * large + 0.3 * high + 0.15 * short
 
 
+def names_a_kind(line: Line) -> bool:
+    """True for a short line that begins as some kind's title does."""
+    text = fold(line.text)
+    return len(text) <= 90 and any(kind.heading.match(text) for kind in KINDS)
+
+
 def guess_kind(reading: Reading) -> KindGuess:
     """Score every kind by its title and its phrases; abstain when nothing is clear."""
     folded_lines = [fold(line.text) for line in reading.lines]

@@ -174,7 +174,8 @@ def _checked(text: str) -> str | None:
 
 def signature_lines(reading: Reading) -> list[int]:
     """Lines in the lower part that hold only a name with a role, a document number or nothing under it."""
-    names = [i for i, line in enumerate(reading.lines) if line.middle > 0.3 * reading.height and whole_name(line.text)]
+    foot = max((line.bottom for line in reading.lines), default=0.0)
+    names = [i for i, line in enumerate(reading.lines) if line.middle > 0.35 * foot and whole_name(line.text)]
     signatures = []
     for index in names:
         line = reading.lines[index]
