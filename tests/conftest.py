@@ -62,6 +62,25 @@ def mongo_database(mongo_client: Any) -> Iterator[Any]:
     mongo_client.drop_database(name)
 
 
+@pytest.fixture(scope="session")
+def ferretdb_client() -> Iterator[Any]:
+    """A `MongoClient` to a FerretDB of the run's own."""
+    from jangada.mongo_client import open_mongo
+
+    with servers.any_ferretdb() as url:
+        client = open_mongo(url)
+        yield client
+        client.close()
+
+
+@pytest.fixture
+def ferretdb_database(ferretdb_client: Any) -> Iterator[Any]:
+    """An empty database in it, dropped afterwards."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    yield ferretdb_client[name]
+    ferretdb_client.drop_database(name)
+
+
 @pytest.fixture
 def key_prefix() -> str:
     """A prefix for keys in Redis that no other test has."""

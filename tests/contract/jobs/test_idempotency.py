@@ -12,6 +12,7 @@ from jangada.clock import utc_now
 from jangada.errors import IdempotencyInProgressError, IdempotencyKeyReusedError
 from jangada.jobs.idempotency import IdempotencyStore, MemoryIdempotencyStore, made
 from jangada.jobs.idempotency_mongo import MongoIdempotencyStore
+from tests.contract.stores import STORES
 
 
 @dataclass
@@ -30,14 +31,14 @@ class Kept:
         self.store.remember("acme", "POST /v1/jobs", "k", body, memo)
 
 
-@pytest.fixture(params=["memory", "mongo"])
+@pytest.fixture(params=STORES)
 def kept(request: pytest.FixtureRequest) -> Kept:
     now = [utc_now()]
     if request.param == "memory":
         jobs: set[str] = set()
         store: IdempotencyStore = MemoryIdempotencyStore(clock=lambda: now[0], exists=jobs.__contains__)
         return Kept(store, jobs, now)
-    database = request.getfixturevalue("mongo_database")
+    database = request.getfixturevalue(f"{request.param}_database")
     made_store = MongoIdempotencyStore(database, clock=lambda: now[0])
     made_store.create_indexes()
 

@@ -12,15 +12,16 @@ from jangada.jobs.job import Attempt, Job, JobStatus, Policy, Priority, Webhook,
 from jangada.jobs.store import FenceRaise, JobFilter, JobStore, LogLine, Outcome
 from jangada.jobs.store_memory import MemoryJobStore
 from jangada.jobs.store_mongo import MongoJobStore
+from tests.contract.stores import STORES
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678000, UTC)
 
 
-@pytest.fixture(params=["memory", "mongo"])
+@pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest) -> JobStore:
     if request.param == "memory":
         return MemoryJobStore()
-    made = MongoJobStore(request.getfixturevalue("mongo_database"))
+    made = MongoJobStore(request.getfixturevalue(f"{request.param}_database"))
     made.create_indexes()
     return made
 

@@ -11,17 +11,18 @@ import pytest
 from jangada.tenants import SigningKey, Tenant, TenantStore
 from jangada.tenants.keys import digest_of, new_key
 from jangada.tenants.store_memory import MemoryTenantStore
+from tests.contract.stores import STORES
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 
 
-@pytest.fixture(params=["memory", "mongo"])
+@pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest) -> TenantStore:
     if request.param == "memory":
         return MemoryTenantStore()
     from jangada.tenants.store_mongo import MongoTenantStore
 
-    made = MongoTenantStore(request.getfixturevalue("mongo_database"))
+    made = MongoTenantStore(request.getfixturevalue(f"{request.param}_database"))
     made.create_indexes()
     return made
 

@@ -10,6 +10,7 @@ from jangada.webhooks.signing import new_secret
 from jangada.webhooks.store import DeliveryFilter, SigningSecrets
 from jangada.webhooks.store_memory import MemoryWebhookStore
 from jangada.webhooks.store_mongo import MongoWebhookStore
+from tests.contract.stores import STORES
 
 
 def made(number: int, tenant: str = "acme", **more) -> Delivery:
@@ -28,11 +29,11 @@ def made(number: int, tenant: str = "acme", **more) -> Delivery:
     return Delivery(**{**fields, **more})
 
 
-@pytest.fixture(params=["memory", "mongo"])
+@pytest.fixture(params=STORES)
 def store(request):
     if request.param == "memory":
         return MemoryWebhookStore()
-    store = MongoWebhookStore(request.getfixturevalue("mongo_database"))
+    store = MongoWebhookStore(request.getfixturevalue(f"{request.param}_database"))
     store.create_indexes()
     return store
 
