@@ -20,45 +20,10 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal
 from urllib.parse import SplitResult, urlsplit
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+from jangada.webhooks.addresses import is_forbidden, plain_host, spelled_address
+
 Resolve = Callable[[str, int], Iterable[str]]
 
-# IANA special-purpose registries, plus multicast. Written out because the properties
-# of `ipaddress` (is_global, is_private) differ between Python versions.
-_FORBIDDEN = tuple(
-    ipaddress.ip_network(text)
-    for text in (
-        "0.0.0.0/8",
-        "10.0.0.0/8",
-        "100.64.0.0/10",
-        "127.0.0.0/8",
-        "169.254.0.0/16",
-        "172.16.0.0/12",
-        "192.0.0.0/24",
-        "192.0.2.0/24",
-        "192.88.99.0/24",
-        "192.168.0.0/16",
-        "198.18.0.0/15",
-        "198.51.100.0/24",
-        "203.0.113.0/24",
-        "224.0.0.0/4",
-        "240.0.0.0/4",
-        "168.63.129.16/32",  # Azure's host agent: public by its number, local to every machine there
-        "::/96",
-        "64:ff9b:1::/48",
-        "100::/64",
-        "2001::/23",
-        "2001:db8::/32",
-        "3fff::/20",
-        "5f00::/16",
-        "fc00::/7",
-        "fe80::/10",
-        "fec0::/10",
-        "ff00::/8",
-    )
-)
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_SIX_TO_FOUR = ipaddress.IPv6Network("2002::/16")
 _LOWEST_USER_PORT = 1024
 
 
@@ -77,26 +42,6 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     body: bytes
-
-
-def is_forbidden(address: Address) -> bool:
-    """Whether *address* is loopback, private, link-local (cloud metadata), multicast or otherwise not public."""
-    if isinstance(address, ipaddress.IPv6Address):
-        embedded = _embedded_ipv4(address)
-        if embedded is not None:
-            return is_forbidden(embedded)
-    return any(address.version == network.version and address in network for network in _FORBIDDEN)
-
-
-def _embedded_ipv4(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """The IPv4 address that an IPv6 one leads to: mapped, NAT64 or 6to4."""
-    if address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    if address in _NAT64:
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    if address in _SIX_TO_FOUR:
-        return address.sixtofour
-    return None
 
 
 def system_resolve(host: str, port: int) -> list[str]:
@@ -244,13 +189,15 @@ class OutboundGuard:
         return addresses[0]
 
     def _check_literal(self, host: str) -> None:
-        if host == "localhost" or host.endswith(".localhost"):
-            raise OutboundError("refused", f"{host} is not a public address")
+        plain = plain_host(host)
         try:
-            address = ipaddress.ip_address(host.split("%", 1)[0])
-        except ValueError:
-            return
-        if is_forbidden(address):
+            if "%" in plain and ":" not in plain:
+                raise ValueError("a host name has no %")
+            address = spelled_address(plain)
+        except ValueError as error:
+            raise OutboundError("refused", f"not a URL: {error}") from error
+        is_local = plain == "localhost" or plain.endswith(".localhost")
+        if is_local or (address is not None and is_forbidden(address)):
             raise OutboundError("refused", f"{host} is not a public address")
 
     def _is_allowed(self, host: str) -> bool:

@@ -4,7 +4,8 @@ import ipaddress
 
 import pytest
 
-from jangada.webhooks.guard import OutboundError, OutboundGuard, is_forbidden
+from jangada.webhooks.addresses import is_forbidden
+from jangada.webhooks.guard import OutboundError, OutboundGuard
 
 FORBIDDEN = [
     "127.0.0.1",
@@ -93,6 +94,22 @@ def test_public_address_is_not_forbidden(address):
         "https://[::ffff:169.254.169.254]/",
         "https://169.254.169.254/latest/meta-data/",
         "https://" + "a" * 70 + ".example.com/",
+        "https://localhost./",
+        "https://ⓛocalhost/",
+        "https://0/",
+        "https://127.1/",
+        "https://0x7f000001/",
+        "https://0x7f.1/",
+        "https://0177.0.0.1/",
+        "https://2130706433/",
+        "https://017700000001/",
+        "https://127。0。0。1/",
+        "https://１２７.0.0.1/",
+        "https://①②⑦.⓪.⓪.①/",
+        "https://127.0.0.1./",
+        "https://1.2.3.4.5/",
+        "https://example.999/",
+        "https://8.8.8.8%00.example.com/",
     ],
 )
 def test_url_is_refused_without_asking_dns(url):
@@ -104,7 +121,16 @@ def test_url_is_refused_without_asking_dns(url):
     assert caught.value.reason == "refused"
 
 
-@pytest.mark.parametrize("url", ["https://example.com/hook?a=b", "https://example.com:8443/", "https://8.8.8.8/x"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.com/hook?a=b",
+        "https://example.com:8443/",
+        "https://8.8.8.8/x",
+        "https://134744072/",
+        "https://bücher.example/",
+    ],
+)
 def test_url_is_accepted(url):
     OutboundGuard().check(url)
 
