@@ -24,12 +24,13 @@ RECONNECT_MS = 3000
 _FINAL_TYPES = frozenset(f"job.{status.value}" for status in FINAL_STATUSES)
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _LARGEST_NUMBER = 10**15
+_MOST_DIGITS = 16
 
 
 def last_seen() -> int:
     """The number after which the caller wants events: `Last-Event-ID`, else `?after=`, else 0."""
     text = request.headers.get("Last-Event-ID") or request.args.get("after") or "0"
-    if not (text.isascii() and text.isdigit()) or int(text[:16]) > _LARGEST_NUMBER:
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS) or int(text) > _LARGEST_NUMBER:
         raise InvalidRequestError(f"Last-Event-ID or after: expected the number of an event, found {text[:40]!r}")
     return int(text)
 
