@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from jangada.artifacts.artifact import Artifact
 from jangada.artifacts.reading import Reading
@@ -54,7 +54,7 @@ class RecordedArtifactStore(ABC):
             raise ConflictError(f"there is a file {artifact_id} already")
         made_id = artifact_id or new_id("file")
         reading = Reading(source, self.limits.max_bytes if max_bytes is None else max_bytes)
-        self._stage(made_id, reading)
+        staged = self._stage(made_id, reading)
         now = self._clock()
         artifact = Artifact(
             id=made_id,
@@ -69,9 +69,13 @@ class RecordedArtifactStore(ABC):
         )
         # Bytes before the record: dying in between leaves bytes that nothing names
         # and that are collected; the other order a record whose bytes never come.
-        with self._publishing():
-            self._publish(artifact)
-            self._records.insert(artifact)
+        try:
+            with self._publishing():
+                self._publish(artifact, staged)
+                self._records.insert(artifact)
+        except ConflictError:
+            self._unstage(artifact, staged)
+            raise
         return artifact
 
     def get(self, artifact_id: str, tenant_id: str | None = None) -> Artifact | None:
@@ -128,15 +132,24 @@ class RecordedArtifactStore(ABC):
         """See `ArtifactStore.open`."""
 
     @abstractmethod
-    def _stage(self, artifact_id: str, reading: Reading) -> None:
-        """Keep the bytes of *reading*, durably; leave nothing when it raises."""
+    def _stage(self, artifact_id: str, reading: Reading) -> Any:
+        """
+        Keep the bytes of *reading*, durably; leave nothing when it raises.
+
+        What is returned is for `_publish`. Two callers may stage for one id at the same
+        time (an upload that is sent again): neither may touch the other's bytes.
+        """
 
     @abstractmethod
     def _drop(self, artifact: Artifact) -> None:
         """Remove the bytes of a record that is gone, unless another record names them."""
 
-    def _publish(self, artifact: Artifact) -> None:  # noqa: B027  (most have nothing left to do)
-        """Put staged bytes where `open` finds them."""
+    @abstractmethod
+    def _publish(self, artifact: Artifact, staged: Any) -> None:
+        """Put staged bytes where `open` finds them by the artifact's id and digest."""
+
+    def _unstage(self, artifact: Artifact, staged: Any) -> None:  # noqa: B027  (most have nothing left to do)
+        """Remove published bytes again: another caller was faster, and its record stands."""
 
     def _publishing(self) -> AbstractContextManager[object]:
         """What keeps `_drop` away between publishing bytes and writing the record that names them."""

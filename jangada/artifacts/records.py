@@ -9,13 +9,14 @@ from datetime import datetime
 from typing import Protocol
 
 from jangada.artifacts.artifact import Artifact
+from jangada.errors import ConflictError
 
 
 class ArtifactRecords(Protocol):
     """Records by id. Knows nothing of bytes; raises `StoreUnavailableError` when its server is away."""
 
     def insert(self, artifact: Artifact) -> None:
-        """Add a record; ids are new."""
+        """Add a record; raises `ConflictError` when there is one of that id."""
         ...
 
     def get(self, artifact_id: str) -> Artifact | None:
@@ -63,6 +64,8 @@ class MemoryArtifactRecords:
     def insert(self, artifact: Artifact) -> None:
         """See `ArtifactRecords`."""
         with self._lock:
+            if artifact.id in self._records:
+                raise ConflictError(f"there is a file {artifact.id} already")
             self._records[artifact.id] = artifact
 
     def get(self, artifact_id: str) -> Artifact | None:

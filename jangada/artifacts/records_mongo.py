@@ -14,9 +14,11 @@ from typing import Any
 
 from pymongo import ASCENDING, DESCENDING
 from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
 
 from jangada.artifacts.artifact import Artifact
 from jangada.clock import from_ms, to_ms
+from jangada.errors import ConflictError
 from jangada.mongo_client import translated
 
 Document = dict[str, Any]
@@ -38,7 +40,10 @@ class MongoArtifactRecords:
     def insert(self, artifact: Artifact) -> None:
         """See `ArtifactRecords`."""
         with translated():
-            self._files.insert_one(_to_document(artifact))
+            try:
+                self._files.insert_one(_to_document(artifact))
+            except DuplicateKeyError as error:
+                raise ConflictError(f"there is a file {artifact.id} already") from error
 
     def get(self, artifact_id: str) -> Artifact | None:
         """See `ArtifactRecords`."""

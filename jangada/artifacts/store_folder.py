@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import secrets
 import threading
 import time
 from collections.abc import Iterator
@@ -61,10 +62,12 @@ class FolderArtifactStore(RecordedArtifactStore):
         place = self._place(artifact.sha256)
         return place if place.is_file() else None
 
-    def _stage(self, artifact_id: str, reading: Reading) -> None:
-        staged = self._staging / artifact_id
+    def _stage(self, artifact_id: str, reading: Reading) -> Path:
+        # A name of its own for each try: two tries in one file would mix, and what is published
+        # under a digest is what every file with that digest consists of, any tenant's.
+        staged = self._staging / f"{artifact_id}.{secrets.token_hex(8)}"
         with _translated():
-            descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o440)
+            descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o440)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 for chunk in reading:
@@ -76,13 +79,14 @@ class FolderArtifactStore(RecordedArtifactStore):
         except BaseException:
             staged.unlink(missing_ok=True)
             raise
+        return staged
 
-    def _publish(self, artifact: Artifact) -> None:
+    def _publish(self, artifact: Artifact, staged: Path) -> None:
         place = self._place(artifact.sha256)
         with _translated():
             place.parent.mkdir(exist_ok=True)
             # Over what may be there: the bytes are the same, and this copy is known to be whole.
-            (self._staging / artifact.id).replace(place)
+            staged.replace(place)
             _sync_folder(place.parent)
 
     def _drop(self, artifact: Artifact) -> None:

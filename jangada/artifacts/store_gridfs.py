@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from contextlib import suppress
@@ -47,12 +48,13 @@ class GridFSArtifactStore(RecordedArtifactStore):
         """See `ArtifactStore.open`."""
         with translated():
             try:
-                return cast(BinaryIO, self._bucket.open_download_stream(artifact.id))
+                return cast(BinaryIO, self._bucket.open_download_stream_by_name(_name(artifact)))
             except NoFile as error:
                 raise NotFoundError(f"the bytes of {artifact.id} are gone") from error
 
-    def _stage(self, artifact_id: str, reading: Reading) -> None:
-        upload = self._bucket.open_upload_stream_with_id(artifact_id, artifact_id)
+    def _stage(self, artifact_id: str, reading: Reading) -> str:
+        staged = f"{artifact_id}.{secrets.token_hex(8)}"
+        upload = self._bucket.open_upload_stream_with_id(staged, staged)
         try:
             for chunk in reading:
                 with translated():
@@ -64,10 +66,24 @@ class GridFSArtifactStore(RecordedArtifactStore):
             with suppress(Exception):
                 upload.abort()
             raise
+        return staged
+
+    def _publish(self, artifact: Artifact, staged: str) -> None:
+        with translated():
+            self._bucket.rename(staged, _name(artifact))
+
+    def _unstage(self, artifact: Artifact, staged: str) -> None:  # noqa: ARG002  (its id says it)
+        self._delete(staged)
 
     def _drop(self, artifact: Artifact) -> None:
+        with translated():
+            kept = [one["_id"] for one in self._files.find({"filename": _name(artifact)}, {"_id": 1})]
+        for staged in kept:
+            self._delete(staged)
+
+    def _delete(self, staged: str) -> None:
         with translated(), suppress(NoFile):
-            self._bucket.delete(artifact.id)
+            self._bucket.delete(staged)
 
     def _collect_unnamed(self) -> None:
         with self._looking:
@@ -80,11 +96,16 @@ class GridFSArtifactStore(RecordedArtifactStore):
         """Remove bytes without a record that are older than *older_than_s*; how many of at most *limit* looked at."""
         before = self._clock() - timedelta(seconds=older_than_s)
         with translated():
-            old = [one["_id"] for one in self._files.find({"uploadDate": {"$lt": before}}, {"_id": 1}).limit(limit)]
+            old = list(self._files.find({"uploadDate": {"$lt": before}}, {"_id": 1, "filename": 1}).limit(limit))
         removed = 0
-        for artifact_id in old:
-            if self._records.get(artifact_id) is None:
-                with translated(), suppress(NoFile):
-                    self._bucket.delete(artifact_id)
-                    removed += 1
+        for one in old:
+            record = self._records.get(one["_id"].partition(".")[0])
+            if record is None or _name(record) != one["filename"]:
+                self._delete(one["_id"])
+                removed += 1
         return removed
+
+
+def _name(artifact: Artifact) -> str:
+    """The file name in the bucket: with the digest, so that a name never leads to other bytes than the record's."""
+    return f"{artifact.id}/{artifact.sha256}"

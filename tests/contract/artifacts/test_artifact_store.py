@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -148,6 +149,39 @@ def test_a_chosen_id_is_taken_once(store: ArtifactStore):
     with pytest.raises(ConflictError):
         store.put("acme", b"2", artifact_id="file_00000000000000000000000001")
     assert read(store, store.get("file_00000000000000000000000001")) == b"1"
+
+
+def test_a_chosen_id_that_two_send_at_once_is_one_of_them_whole(store: ArtifactStore):
+    """Each waits in the middle for the other, so that both are under way."""
+    chosen = "file_00000000000000000000000002"
+    both = threading.Barrier(2, timeout=10)
+    refused: list[ConflictError] = []
+
+    def chunks(letter: bytes) -> Iterator[bytes]:
+        yield letter * 300_000
+        both.wait()
+        yield letter * 300_000
+        both.wait()
+
+    def send(letter: bytes) -> None:
+        try:
+            store.put("acme", chunks(letter), artifact_id=chosen)
+        except ConflictError as error:
+            refused.append(error)
+
+    # Somebody else's file of the same bytes: it must stay what it is, whoever wins.
+    others = store.put("other", b"a" * 600_000)
+    threads = [threading.Thread(target=send, args=(letter,)) for letter in (b"a", b"b")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(refused) == 1
+    kept = store.get(chosen)
+    assert kept is not None
+    assert read(store, kept) in {b"a" * 600_000, b"b" * 600_000}
+    assert hashlib.sha256(read(store, kept)).hexdigest() == kept.sha256
+    assert read(store, others) == b"a" * 600_000
 
 
 def test_pages_are_newest_first_and_by_purpose(store: ArtifactStore):
