@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import re
+from http import HTTPStatus
+from typing import Any
 
 from flask import Flask, Response, request
+from werkzeug.exceptions import PreconditionFailed
 from werkzeug.wsgi import FileWrapper
 
 from jangada.artifacts import CHUNK_BYTES, Artifact
@@ -18,6 +21,7 @@ from jangada.wiring import Services
 from .presentation import content_disposition
 
 _ONE_RANGE = re.compile(r"\s*bytes\s*=[^,]*\Z", re.IGNORECASE)
+_LAST_BYTES = re.compile(r"\s*bytes\s*=\s*-([0-9]{1,18})\s*\Z", re.IGNORECASE)
 
 
 def register(app: Flask, services: Services) -> None:
@@ -58,7 +62,7 @@ def _respond_bytes(services: Services, artifact: Artifact) -> Response:
     response.call_on_close(file.close)
     try:
         return _complete(response, artifact)
-    except BaseException:  # 416
+    except BaseException:  # 412, 416
         response.close()
         raise
 
@@ -76,9 +80,21 @@ def _complete(response: Response, artifact: Artifact) -> Response:
     headers["Repr-Digest"] = digest
     # RFC 9110 §14.2: an unknown unit must be ignored, and several ranges may be, which saves a multipart answer.
     one_range = _ONE_RANGE.match(request.headers.get("Range", "bytes=")) is not None
-    response.make_conditional(request, accept_ranges=one_range, complete_length=artifact.size_bytes)
+    response.make_conditional(
+        _with_honest_suffix(request.environ, artifact), accept_ranges=one_range, complete_length=artifact.size_bytes
+    )
+    if response.status_code == HTTPStatus.PRECONDITION_FAILED:
+        raise PreconditionFailed("the file's ETag is not one that If-Match names")
     headers["Accept-Ranges"] = "bytes"
     if response.status_code == 200:
         # RFC 9530 §2: of what this very message carries; for a range that is not the file's.
         headers["Content-Digest"] = digest
     return response
+
+
+def _with_honest_suffix(environ: dict[str, Any], artifact: Artifact) -> dict[str, Any]:
+    """RFC 9110 §14.1.2: the last N bytes of a shorter file are all of it; Werkzeug would answer 416."""
+    last = _LAST_BYTES.match(environ.get("HTTP_RANGE", ""))
+    if last is None or int(last.group(1)) <= artifact.size_bytes:
+        return environ
+    return {**environ, "HTTP_RANGE": f"bytes=-{artifact.size_bytes}"}

@@ -147,6 +147,8 @@ def test_content_comes_with_digest_tag_and_as_an_attachment(client, mine):
         ("bytes=7-", 206, b"789", "bytes 7-9/10"),
         ("bytes=-2", 206, b"89", "bytes 8-9/10"),
         ("bytes=5-99", 206, b"56789", "bytes 5-9/10"),
+        ("bytes=-99999", 206, CONTENT, "bytes 0-9/10"),
+        ("bytes=-0", 416, None, "bytes */10"),
         ("bytes=10-", 416, None, "bytes */10"),
         ("bytes=5-3", 416, None, "bytes */10"),
         ("lines=1-2", 200, CONTENT, None),
@@ -180,6 +182,14 @@ def test_what_the_client_has_is_not_sent_again(client, mine):
     answer = client.get(f"/v1/files/{file_id}/content", headers=mine | {"If-None-Match": f'"{DIGEST}"'})
     assert (answer.status_code, answer.data) == (304, b"")
     assert client.head(f"/v1/files/{file_id}/content", headers=mine).headers["Content-Length"] == "10"
+
+
+def test_another_etag_than_the_one_that_is_asked_for_is_a_412_problem(client, mine):
+    content = f"/v1/files/{upload(client, mine)}/content"
+    assert client.get(content, headers=mine | {"If-Match": f'"{DIGEST}"'}).data == CONTENT
+    answer = client.get(content, headers=mine | {"If-Match": '"other"'})
+    assert (answer.status_code, answer.mimetype) == (412, "application/problem+json")
+    assert answer.json["code"] == "precondition_failed"
 
 
 def test_files_are_listed_in_pages(client, mine):
