@@ -139,7 +139,7 @@ def _answer(parts: Parts, job: Job | Response, headers: dict[str, str]) -> Respo
         applied["Preference-Applied"] = f"wait={wait_s}"
         if wait_s > 0:
             try:
-                job = parts.jobs.wait(job.id, job.tenant_id, wait_s)
+                job = parts.jobs.wait(job.id, job.tenant_id, wait_s, known=job)
             finally:
                 parts.holding.leave()
     elif wait_s is None and "respond-async" in request.headers.get("Prefer", ""):

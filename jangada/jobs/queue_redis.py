@@ -188,8 +188,13 @@ class RedisJobQueue:
         stream = self._keys(queue).events(job_id)
         enqueued_ms = self._run(script("listen"), queue, [job_id])
         last = max(after, 1)
+        # A blocking read also gives what is there already; only job.queued has to be put in front by hand.
+        reads_ahead = after < 1 or block_s <= 0 or enqueued_ms < 0
         with translated():
-            found = [_event(row) for row in self._client.xrange(stream, min=f"{last}-1", count=limit)]
+            found: list[JobEvent] = []
+            if reads_ahead:
+                rows = self._client.xrange(stream, min=f"{last}-1", count=limit)
+                found = [_event(row) for row in rows]
             if after < 1 and (found or enqueued_ms >= 0):
                 at_ms = enqueued_ms if enqueued_ms >= 0 else found[0].at_ms
                 found.insert(0, JobEvent(1, "job.queued", {}, at_ms))

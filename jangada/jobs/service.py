@@ -245,10 +245,10 @@ class JobService:
             return self._stored(job_id, tenant_id)
         return self.get(job_id, tenant_id)
 
-    def wait(self, job_id: str, tenant_id: str, timeout_s: float) -> Job:
-        """The job, as soon as it is final or *timeout_s* has passed."""
+    def wait(self, job_id: str, tenant_id: str, timeout_s: float, *, known: Job | None = None) -> Job:
+        """The job, as soon as it is final or *timeout_s* has passed. *known*, just submitted, saves the first look."""
         deadline = time.monotonic() + timeout_s
-        job = self._stored(job_id, tenant_id)
+        job = known if known is not None else self._stored(job_id, tenant_id)
         after = 1
         while not job.is_final:
             left_s = deadline - time.monotonic()
