@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jangada.gateway.provider import Provider, Replica
+from jangada.gateway.provider import Replica, StackProvider
 from jangada.gateway.stack import DEFAULT_NAMESPACE, StackFunction
 
 MAX_IN_FLIGHT = 1024
@@ -22,7 +22,7 @@ def split_name(text: str) -> tuple[str, str]:
 class Resolver:
     """Chooses the ready replica with the least in flight; waits a moment for a function that is just restarting."""
 
-    def __init__(self, provider: Provider, *, wait_s: float = 5.0, max_in_flight: int = MAX_IN_FLIGHT) -> None:
+    def __init__(self, provider: StackProvider, *, wait_s: float = 5.0, max_in_flight: int = MAX_IN_FLIGHT) -> None:
         self._provider = provider
         self._wait_s = wait_s
         self._max_in_flight = max_in_flight

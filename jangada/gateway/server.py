@@ -12,7 +12,7 @@ from jangada.gateway import refusal as refusals
 from jangada.gateway.accounting import Accounting
 from jangada.gateway.headers import CALL_ID, mark
 from jangada.gateway.listening import MAX_LINE_BYTES, HttpServer
-from jangada.gateway.provider import Provider
+from jangada.gateway.provider import StackProvider
 from jangada.gateway.proxy import Proxy
 from jangada.gateway.refusal import refuse
 from jangada.gateway.resolver import Resolver
@@ -28,7 +28,7 @@ class Gateway:
 
     def __init__(
         self,
-        provider: Provider,
+        provider: StackProvider,
         *,
         version: str,
         idle_s: float = 300.0,

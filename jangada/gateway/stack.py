@@ -44,6 +44,7 @@ class StackFunction:
     handler: str
     image: str
     namespace: str = DEFAULT_NAMESPACE
+    env_process: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -56,7 +57,7 @@ class StackFunction:
     @property
     def routes(self) -> tuple[str, ...]:
         """``"jobs,/problems"`` in the annotation is ``("/v1/jobs", "/problems")`` here."""
-        return _parse_routes(self.annotations.get(ROUTES_ANNOTATION, ""))
+        return parse_routes(self.annotations.get(ROUTES_ANNOTATION, ""))
 
     @property
     def min_replicas(self) -> int:
@@ -126,7 +127,8 @@ def _substitute(text: str, environ: Mapping[str, str], path: Path) -> str:
 
 
 @lru_cache(maxsize=256)
-def _parse_routes(text: str) -> tuple[str, ...]:
+def parse_routes(text: str) -> tuple[str, ...]:
+    """Public paths out of the annotation's words: ``jobs`` is ``/v1/jobs``, ``/x`` is itself."""
     words = [word.strip() for word in text.split(",") if word.strip()]
     return tuple(word if word.startswith("/") else f"/v1/{word}" for word in words)
 
@@ -204,6 +206,7 @@ class _Reader:
         return StackFunction(
             name=name,
             **plain,
+            env_process=self.text(values["fprocess"], f"{name}.fprocess") if "fprocess" in values else "",
             environment=environment,
             secrets=self.words(values.get("secrets"), f"{name}.secrets"),
             labels=self.strings(values.get("labels"), f"{name}.labels"),
