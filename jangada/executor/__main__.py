@@ -69,6 +69,7 @@ def _run(options: argparse.Namespace, settings: Settings, manifest: AlgorithmMan
         queue_name=options.queue or manifest.name,
         concurrency=options.concurrency or manifest.concurrency,
         drain_s=options.drain_s,
+        ready_file=options.ready_file,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: executor.stop())
@@ -90,6 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--drain-s", type=_seconds, default=0.0, metavar="S", help="when told to stop, let running jobs go on so long"
+    )
+    parser.add_argument(
+        "--ready-file", type=Path, metavar="FILE", help="write the process id there once the algorithm is registered"
     )
     parser.add_argument("--no-env", action="store_true", help="use this very Python, as in the algorithm's own image")
     parser.add_argument("--env-only", action="store_true", help="build the algorithm's environment and end")

@@ -130,6 +130,7 @@ class Executor:
         queue_name: str,
         concurrency: int,
         drain_s: float,
+        ready_file: Path | None = None,
     ) -> None:
         # pymongo takes PyOpenSSL where that is installed; the standard library's ssl does as well and is 9 MB smaller.
         sys.modules.setdefault("pymongo.pyopenssl_context", None)  # type: ignore[arg-type]
@@ -139,6 +140,7 @@ class Executor:
         self._manifest = manifest
         self._settings = settings
         self._queue_name = queue_name
+        self._ready_file = ready_file
         self.executor_id = new_id("exe")
         self._journal = Journal(
             level=settings.log_level,
@@ -220,6 +222,8 @@ class Executor:
             with contextlib.suppress(StoreUnavailableError):
                 self._connections.algorithms.put(record)
                 self._journal.info("algorithm.registered", version=record.version)
+                if self._ready_file is not None:
+                    self._ready_file.write_text(f"{os.getpid()}\n")
                 return
             time.sleep(1.0)
 

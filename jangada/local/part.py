@@ -27,8 +27,9 @@ class PartPlan:
     It starts when every part in *after* is ready, and is ready itself when
     *probe* says so (at once when there is none). One with *once* ends by itself:
     exit code 0 makes it ``done``. The platform is up when all *needed* parts are
-    ready. *stage* orders the stopping: low stages first. *death_signal* is what
-    the kernel sends it should the supervisor vanish.
+    ready; it waits for others *awaited_s* at most, or until they failed. *stage*
+    orders the stopping: low stages first. *death_signal* is what the kernel sends
+    it should the supervisor vanish.
     """
 
     name: str
@@ -40,6 +41,7 @@ class PartPlan:
     probe: Probe | None = None
     once: bool = False
     needed: bool = True
+    awaited_s: float = 0.0
     stage: int = 0
     stop_within_s: float = 15.0
     death_signal: signal.Signals = signal.SIGKILL
@@ -68,6 +70,12 @@ class Part:
     def is_up(self) -> bool:
         """Ready, or done for good."""
         return self.state in {"ready", "done"}
+
+    def is_awaited(self, for_s: float) -> bool:
+        """Whether the platform's start, *for_s* seconds old, still waits for it."""
+        if self.is_up:
+            return False
+        return self.plan.needed or (for_s < self.plan.awaited_s and not self.failures_before_ready)
 
     def start(self) -> None:
         """Start the process; what cannot even be started counts as one that ended at once."""

@@ -16,11 +16,14 @@ from jangada.errors import ConfigurationError
 from jangada.executor.environment import is_built
 from jangada.local.home import Home, write_private
 from jangada.local.part import PartPlan
-from jangada.local.probe import http_answers, port_answers, redis_answers
+from jangada.local.probe import http_answers, port_answers, redis_answers, written_by_living_process
 from jangada.settings import Settings
 
 # Variables of the client, or of who started us; no part of the platform is meant by them.
 _NOT_INHERITED = ("JANGADA_URL", "JANGADA_API_KEY")
+
+_EXECUTOR_WITHIN_S = 10.0
+"""How long the start waits for executors whose environments are built."""
 
 _REDIS_CONF = """\
 # Written by `jangada up` at each start.
@@ -136,9 +139,18 @@ class Platform:
         """The executor of one algorithm, preceded by the building of its environment where that is missing."""
         name = manifest.name
         argv = [sys.executable, "-m", "jangada.executor", name]
-        executor = self._part(f"executor:{name}", argv, environ, after=("redis", "mongo"), needed=False)
+        ready_file = self.home.run_dir / f"executor-{name}.pid"
+        executor = self._part(
+            f"executor:{name}",
+            [*argv, "--ready-file", str(ready_file)],
+            environ,
+            after=("redis", "mongo"),
+            probe=written_by_living_process(ready_file),
+            needed=False,
+        )
         if is_built(manifest, self.settings.test_envs or self.home.path / "envs"):
-            return [executor]
+            # It is here in a moment: who is told that the platform is up should be able to submit.
+            return [replace(executor, awaited_s=_EXECUTOR_WITHIN_S)]
         building = f"environment:{name}"
         # What was asked for is built at once; the rest must not slow down the start.
         after = () if name in self.wanted else ("gateway",)

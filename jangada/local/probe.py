@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 Probe = Callable[[], bool]
 
@@ -47,6 +49,19 @@ def http_answers(host: str, port: int, path: str) -> Probe:
             return response.status == 200
         finally:
             connection.close()
+
+    return _quiet(probe)
+
+
+def written_by_living_process(file: Path) -> Probe:
+    """*file* holds the id of a process that is alive: what an executor writes when its algorithm is registered."""
+
+    def probe() -> bool:
+        try:
+            os.kill(int(file.read_text()), 0)
+        except ValueError:
+            return False
+        return True
 
     return _quiet(probe)
 

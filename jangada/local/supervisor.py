@@ -80,11 +80,12 @@ class Supervisor:
         self._stop_signals += 1
 
     def _keep_up(self, wake: int) -> None:
-        deadline = time.monotonic() + _START_WITHIN_S
+        begun = time.monotonic()
+        deadline = begun + _START_WITHIN_S
         while not self._stop_signals:
             self._tick()
             if self._state.state == "starting":
-                if self._is_complete():
+                if not any(part.is_awaited(time.monotonic() - begun) for part in self._parts.values()):
                     self._state.state = "ready"
                 elif time.monotonic() > deadline:
                     waiting = [part for part in self._parts.values() if part.plan.needed and not part.is_up]
@@ -118,9 +119,6 @@ class Supervisor:
         words = last_words(part.plan.log)
         said = f": {words}" if words else ""
         return StartFailedError(f"{part.plan.name} {what}{said} (log: {part.plan.log})")
-
-    def _is_complete(self) -> bool:
-        return all(part.is_up for part in self._parts.values() if part.plan.needed)
 
     def _sleep(self, wake: int) -> None:
         now = time.monotonic()

@@ -55,6 +55,14 @@ def test_a_second_up_says_that_it_runs_and_changes_nothing(platform):
     assert platform.supervisor_pid() == before
 
 
+def test_what_says_that_it_is_up_takes_jobs_at_once(platform):
+    platform.down()
+    started = platform.jangada("up", "--detach", "--algorithms", ",".join(platform.algorithms))
+    assert started.returncode == 0
+    with platform.client() as client:
+        assert {algorithm.name for algorithm in client.algorithms()} >= set(platform.algorithms)
+
+
 def test_status_names_every_part(platform):
     status = platform.status()
     parts = {part["part"]: part for part in status["parts"]}
