@@ -54,7 +54,12 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
-        """Read *environ*; raises `ConfigurationError` naming the first variable that is unknown or wrong."""
+        """
+        Read *environ*; raises `ConfigurationError` naming the first variable that is unknown or wrong.
+
+        An address that *environ* does not set (`_SECRETS`) is read from the secret of its name, where there is one:
+        it may hold a password, which does not belong in a function's environment.
+        """
         unknown = sorted(name for name in environ if name.startswith("JANGADA_") and name not in _VARIABLES)
         if unknown:
             raise ConfigurationError(f"unknown setting {unknown[0]}; known are {', '.join(sorted(_VARIABLES))}")
@@ -68,6 +73,10 @@ class Settings:
                 values[variable.field] = variable.parse(text)
             except ValueError as error:
                 raise ConfigurationError(f"{name}={text!r}: expected {variable.expected} ({error})") from error
+        for name, secret in _SECRETS.items():
+            file = values["secrets_dir"] / secret
+            if not environ.get(name) and file.is_file():
+                values[_VARIABLES[name].field] = _read_secret(file, _VARIABLES[name])
         return cls(**values)
 
     def describe(self) -> dict[str, str]:
@@ -206,6 +215,20 @@ _VARIABLES: dict[str, _Variable] = {
         _Variable("allow_unsafe_redis", _bool, False, "true or false", "start on a Redis that may lose or evict jobs"),
     )
 }
+
+
+_SECRETS = {"JANGADA_REDIS_URL": "redis-url", "JANGADA_MONGO_URL": "mongo-url"}
+"""Variable → the secret (a file in `Settings.secrets_dir`) that says it when the environment does not."""
+
+
+def _read_secret(file: Path, variable: _Variable) -> Any:
+    try:
+        return variable.parse(file.read_text(encoding="utf-8").strip())
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {file}: {error.strerror or error}") from error
+    except ValueError as error:
+        # Its text is a secret: not quoted.
+        raise ConfigurationError(f"{file}: expected {variable.expected} ({error})") from error
 
 
 def _mask(name: str, value: Any) -> str:
