@@ -13,6 +13,7 @@ import requests
 from jangada.client import inputs, transfer
 from jangada.client.connection import Connection, find_connection
 from jangada.client.errors import ApiError, JobNotSucceededError, api_error
+from jangada.client.paths import at
 from jangada.client.records import JSON, Algorithm, Event, File, Job, LogLine
 from jangada.client.transport import Transport, read_json
 from jangada.client.upload import Source
@@ -131,7 +132,7 @@ class Client:
 
     def get(self, job_id: str) -> Job:
         """The job as it stands."""
-        return Job.from_json(self._transport.json("GET", f"/v1/jobs/{job_id}"))
+        return Job.from_json(self._transport.json("GET", at("jobs", job_id)))
 
     def jobs(
         self, *, status: str | None = None, algorithm: str | None = None, page_size: int = 100, limit: int | None = None
@@ -142,16 +143,16 @@ class Client:
 
     def cancel(self, job_id: str) -> Job:
         """Ask for its end. A running job is still `running` in the answer: wait for it. A final one is left alone."""
-        return Job.from_json(self._transport.json("POST", f"/v1/jobs/{job_id}/cancel", safe=True))
+        return Job.from_json(self._transport.json("POST", at("jobs", job_id, "cancel"), safe=True))
 
     def retry(self, job_id: str) -> Job:
         """Submit the same again as a new job (`retry_of` names the old one)."""
         headers = {"Idempotency-Key": f'"{new_id("idem")}"'}
-        return Job.from_json(self._transport.json("POST", f"/v1/jobs/{job_id}/retry", headers=headers, safe=True))
+        return Job.from_json(self._transport.json("POST", at("jobs", job_id, "retry"), headers=headers, safe=True))
 
     def logs(self, job_id: str, *, after: int = 0, stream: str | None = None) -> Iterator[LogLine]:
         """What it printed and logged so far, from line number *after* on."""
-        path = f"/v1/jobs/{job_id}/logs"
+        path = at("jobs", job_id, "logs")
         while True:
             answer = self._transport.json("GET", path, params={"after": after or None, "stream": stream})
             lines = [LogLine.from_json(item) for item in answer["data"]]
@@ -185,7 +186,9 @@ class Client:
             raise JobNotSucceededError(job)
         if job.output_file is None:
             return job.output
-        return read_json(self._transport.call("GET", f"/v1/files/{job.output_file}/content", headers={"Accept": "*/*"}))
+        return read_json(
+            self._transport.call("GET", at("files", job.output_file, "content"), headers={"Accept": "*/*"})
+        )
 
     def algorithms(self) -> list[Algorithm]:
         """What can be run."""
@@ -193,7 +196,7 @@ class Client:
 
     def algorithm(self, name: str) -> Algorithm:
         """One algorithm with its schemas."""
-        return Algorithm.from_json(self._transport.json("GET", f"/v1/algorithms/{name}"))
+        return Algorithm.from_json(self._transport.json("GET", at("algorithms", name)))
 
     def upload(
         self,
@@ -212,7 +215,7 @@ class Client:
 
     def file(self, file_id: str) -> File:
         """What is known of a file."""
-        return File.from_json(self._transport.json("GET", f"/v1/files/{file_id}"))
+        return File.from_json(self._transport.json("GET", at("files", file_id)))
 
     def download(self, file_id: str, path: Path | str) -> File:
         """Write a file's bytes to *path*, whole and checked, or not at all (`DigestError`)."""

@@ -21,6 +21,11 @@ class Connection:
     api_key: str
     tenant: str | None = None
 
+    def __post_init__(self) -> None:
+        """Raise `ConfigurationError` for a key that no header can carry; it is not repeated."""
+        if not (self.api_key.isascii() and self.api_key.isprintable()) or " " in self.api_key:
+            raise ConfigurationError("the API key has a space, a line break or another character that no key has")
+
     def __repr__(self) -> str:
         return f"Connection(url={self.url!r}, tenant={self.tenant!r})"
 
@@ -61,5 +66,7 @@ def _read(path: Path) -> Connection | None:
     try:
         body = json.loads(text)
         return Connection(str(body["url"]).rstrip("/"), str(body["api_key"]), body.get("tenant"))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigurationError(f"{path} is not a connection file: expected url, api_key, tenant") from error

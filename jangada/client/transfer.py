@@ -10,6 +10,7 @@ import secrets
 from pathlib import Path
 
 from jangada.client.errors import DigestError
+from jangada.client.paths import at
 from jangada.client.records import File
 from jangada.client.transport import Transport, foreign_errors
 from jangada.client.upload import Source, prepare
@@ -41,7 +42,7 @@ def receive(transport: Transport, file: File, path: Path) -> None:
     So *path* never holds half a file. Raises `DigestError` when they are not what the platform announced.
     """
     response = transport.call(
-        "GET", f"/v1/files/{file.id}/content", headers={"Accept": "*/*"}, stream=True, read_timeout_s=60.0
+        "GET", at("files", file.id, "content"), headers={"Accept": "*/*"}, stream=True, read_timeout_s=60.0
     )
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     digest = hashlib.sha256()

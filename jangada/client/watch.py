@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 from jangada.client import sse
 from jangada.client.errors import ApiError, GoneError, NotFoundError, UnreachableError, WaitTimeoutError
+from jangada.client.paths import at
 from jangada.client.records import Event, Job
 from jangada.client.retrying import delay_s, parse_retry_after
 from jangada.client.transport import Transport, foreign_errors, read_json
@@ -68,7 +69,7 @@ class Watch:
         try:
             response = self._transport.call(
                 "GET",
-                f"/v1/jobs/{self._job_id}/events",
+                at("jobs", self._job_id, "events"),
                 headers=headers,
                 params=params,
                 stream=True,
@@ -109,7 +110,7 @@ class Watch:
         seen: tuple[object, ...] = ()
         while True:
             response = self._transport.call(
-                "GET", f"/v1/jobs/{self._job_id}", headers={"If-None-Match": etag} if etag else None
+                "GET", at("jobs", self._job_id), headers={"If-None-Match": etag} if etag else None
             )
             if response.status_code != 304:
                 etag = response.headers.get("ETag")

@@ -234,3 +234,29 @@ def test_a_download_that_does_not_match_leaves_nothing(tmp_path):
     with pytest.raises(DigestError):
         client.download(FILE_ID, tmp_path / "page.png")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "path"),
+    [
+        ("../keys", "/v1/jobs/..%2Fkeys"),
+        ("x?status=failed#y", "/v1/jobs/x%3Fstatus%3Dfailed%23y"),
+        ("a b%00", "/v1/jobs/a%20b%2500"),
+    ],
+)
+def test_a_typed_id_stays_one_segment_of_the_path(typed, path):
+    platform = FakePlatform(problem(404, "unknown_job"))
+    client, _ = client_of(platform)
+    with pytest.raises(NotFoundError):
+        client.get(typed)
+    assert platform.requests[0].path_url == path
+
+
+@pytest.mark.parametrize("typed", ["", ".", ".."])
+def test_what_can_be_no_id_is_not_found_without_asking(typed):
+    platform = FakePlatform()
+    client, _ = client_of(platform)
+    for ask in (client.get, client.cancel, client.retry, client.file, client.algorithm):
+        with pytest.raises(NotFoundError, match="is called"):
+            ask(typed)
+    assert platform.requests == []

@@ -48,3 +48,10 @@ def test_a_broken_file_is_named(tmp_path, text):
 
 def test_the_key_is_not_shown():
     assert "jgd_secret" not in repr(find_connection({}, url="http://x", api_key="jgd_secret"))
+
+
+@pytest.mark.parametrize("key", ["a\nb", "ключ", "two words", "tab\t"])
+def test_a_key_that_no_header_can_carry_is_a_wrong_setting_and_not_repeated(tmp_path, key):
+    with pytest.raises(ConfigurationError, match="the API key has") as caught:
+        find_connection({"JANGADA_HOME": str(tmp_path)}, url="http://arg", api_key=key)
+    assert key not in str(caught.value)
