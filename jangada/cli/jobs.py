@@ -27,7 +27,7 @@ from jangada.cli.submit import submit
 from jangada.cli.watching import follow, report
 from jangada.client import Client, Job
 
-STATUSES = ["queued", "succeeded", "failed", "canceled", "expired"]
+STATUSES = ["queued", "starting", "running", "succeeded", "failed", "canceled", "expired"]
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one value per line, nothing else.")
 
