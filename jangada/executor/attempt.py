@@ -204,7 +204,8 @@ def _failed(number: int, metrics: dict[str, float], error: BaseException) -> Fai
         return Failed(number, metrics, "gpu_oom", "the GPU has not enough memory for this job", True, None)
     if isinstance(error, SystemExit):
         return Failed(number, metrics, "algorithm_error", f"run called sys.exit({error.code!r})", False, None)
-    message = f"{type(error).__name__}: {_text(error)}".removesuffix(": ")
+    # One line: libraries' errors carry line breaks, and the traceback is in the log.
+    message = " ".join(f"{type(error).__name__}: {_text(error)}".split()).removesuffix(":")
     return Failed(number, metrics, "algorithm_error", message[:MESSAGE_LENGTH], False, None)
 
 

@@ -133,6 +133,14 @@ def test_a_bug_is_told_without_its_traceback(
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_a_message_of_several_lines_becomes_one(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def how(context: Context) -> None:
+        raise ValueError("first\n\tsecond\r\n")
+
+    behave(monkeypatch, how)
+    assert bench.run({}).message == "ValueError: first second"
+
+
 def test_a_very_long_message_is_cut(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def how(context: Context) -> None:
         raise ValueError("x" * 100_000)
