@@ -12,6 +12,7 @@ import os
 import sys
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Any
 
 import click
 
@@ -58,6 +59,17 @@ class _Commands(click.Group):
         command: click.Command = getattr(module, lazy.attribute)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Its output's reader may have seen enough (`jangada logs | head`): that is no failure."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Here, as click would make it exit code 1; and nothing may be left to flush when Python ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        return result
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click gives it
         with formatter.section("Commands"):
             formatter.write_dl([(name, lazy.about) for name, lazy in _COMMANDS.items()])
@@ -81,10 +93,6 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         sys.stderr.write("\n")
         code = 130
-    except BrokenPipeError:
-        # The reader of our output has seen enough (`jangada logs | head`).
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     except Exception as error:  # noqa: BLE001 - the edge of the program: people get one line
         code = _tell(error)
     sys.exit(code if isinstance(code, int) else 0)

@@ -92,7 +92,7 @@ def status(as_json: bool, home: Path | None) -> None:
         return
     table = Table(title=f"{state.url}  ({state.state})")
     table.add_column("part", no_wrap=True)
-    table.add_column("state", no_wrap=True)
+    table.add_column("state", no_wrap=True, min_width=8)  # the last to give way on a narrow terminal
     for heading in ("pid", "uptime", "restarts", "memory", "port"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
