@@ -40,6 +40,8 @@ class Settings:
     queue_max_bytes: int
     webhook_allow_http: bool
     webhook_allowed_hosts: tuple[str, ...]
+    callback_allowed_hosts: tuple[str, ...]
+    async_at_once: int
     trusted_proxies: int
     threads: int
     max_inflight: int
@@ -202,6 +204,14 @@ _VARIABLES: dict[str, _Variable] = {
             "host names, comma-separated",
             "internal hosts that webhooks and input URLs may name",
         ),
+        _Variable(
+            "callback_allowed_hosts",
+            _words,
+            (),
+            "host names, comma-separated, or *",
+            "internal hosts that X-Callback-Url may name; * allows all",
+        ),
+        _Variable("async_at_once", _positive_int, 32, "a number", "asynchronous calls of a queue made at once"),
         _Variable("trusted_proxies", _count, 1, "a number", "proxies in front whose X-Forwarded-* are believed"),
         _Variable("threads", _positive_int, 48, "a number", "threads of a function replica"),
         _Variable("max_inflight", _positive_int, 256, "a number", "requests in a replica before it answers 429"),

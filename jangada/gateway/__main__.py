@@ -16,6 +16,7 @@ from typing import Any
 
 from jangada import logs
 from jangada.errors import ConfigurationError
+from jangada.gateway.asynchronous_opening import open_asynchronous
 from jangada.gateway.provider_process import ProcessProvider
 from jangada.gateway.server import Gateway
 from jangada.gateway.stack import load_stack
@@ -70,7 +71,10 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
         listening = socket.create_server((options.host, options.port), backlog=1024)
     else:
         listening = socket.socket(fileno=options.listen_fd)
-    gateway = Gateway(provider, version=version("jangada"))
+    asynchronous, close_stores = open_asynchronous(
+        settings, lambda: [function.annotations for function in provider.functions()]
+    )
+    gateway = Gateway(provider, version=version("jangada"), asynchronous=asynchronous)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -78,6 +82,7 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
     with contextlib.suppress(asyncio.CancelledError):
         await stop.wait()
     await gateway.stop()
+    close_stores()
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
 from jangada.gateway import refusal as refusals
+from jangada.gateway.asynchronous_routes import ASYNC_ROUTES
 from jangada.gateway.refusal import refuse
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ ROUTES: tuple[Route, ...] = (
     Route(_READ, re.compile(r"/readyz"), readyz),
     Route(_READ, re.compile(r"/"), index),
     Route(_INVOKE, re.compile(r"/function/(?P<name>[-a-zA-Z_0-9.]+)(?P<rest>/.*)?", re.DOTALL), invoke),
+    *(Route(methods, pattern, handler) for methods, pattern, handler in ASYNC_ROUTES),
     Route(_INVOKE, re.compile(r"/.*", re.DOTALL), public),
 )
 

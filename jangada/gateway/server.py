@@ -10,6 +10,7 @@ from aiohttp.web_request import BaseRequest
 
 from jangada.gateway import refusal as refusals
 from jangada.gateway.accounting import Accounting
+from jangada.gateway.asynchronous import Asynchronous
 from jangada.gateway.headers import CALL_ID, mark
 from jangada.gateway.listening import MAX_LINE_BYTES, HttpServer
 from jangada.gateway.provider import StackProvider
@@ -31,12 +32,14 @@ class Gateway:
         provider: StackProvider,
         *,
         version: str,
+        asynchronous: Asynchronous | None = None,
         idle_s: float = 300.0,
         wait_s: float = 5.0,
         drain_s: float = 10.0,
     ) -> None:
         self.provider = provider
         self.version = version
+        self.asynchronous = asynchronous
         self.accounting = Accounting()
         self.resolver = Resolver(provider, wait_s=wait_s)
         self.proxy = Proxy(self.resolver, self.accounting, version=version, idle_s=idle_s)
@@ -60,9 +63,13 @@ class Gateway:
         await self._runner.setup()
         await web.SockSite(self._runner, listening, backlog=1024).start()
         await self.provider.start()
+        if self.asynchronous is not None:
+            await self.asynchronous.start(_own_address(listening))
 
     async def stop(self) -> None:
-        """Stop listening, let what is in flight end within the grace, then stop the functions."""
+        """Make no more calls, stop listening, let what is in flight end within the grace, then stop the functions."""
+        if self.asynchronous is not None:
+            await self.asynchronous.stop()
         if self._runner is not None:
             await self._runner.cleanup()
         await self.provider.stop()
@@ -103,3 +110,11 @@ class Gateway:
         except Exception:
             log.exception("gateway.unhandled", path=raw_path(request), call_id=request[CALL_ID])
             return refuse(request, refusals.INTERNAL, "the gateway failed; its log says more", problem=True)
+
+
+def _own_address(listening: socket.socket) -> str:
+    """Where the gateway reaches itself."""
+    host, port = listening.getsockname()[:2]
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
+        host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104 - compared, not bound
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -104,12 +104,14 @@ class OutboundGuard:
         url: str,
         *,
         headers: Mapping[str, str] | None = None,
-        body: bytes | None = None,
+        body: bytes | BinaryIO | None = None,
         timeout_s: float = 15.0,
         max_bytes: int = 64 * 1024,
     ) -> Reply:
         """
         Make one call; the answer's body is cut to *max_bytes*.
+
+        A *body* that is a file is sent from where it stands; its length belongs into *headers*.
 
         *timeout_s* bounds the whole call, connect to last byte, also for a receiver
         that sends one byte at a time. Raises `OutboundError`; any status is an answer.
@@ -136,7 +138,7 @@ class OutboundGuard:
             return Reply(answer.status, answer.headers, b"")
 
     def _open(
-        self, method: str, url: str, headers: Mapping[str, str] | None, body: bytes | None, timeout_s: float
+        self, method: str, url: str, headers: Mapping[str, str] | None, body: bytes | BinaryIO | None, timeout_s: float
     ) -> _Answer:
         parts = self.check(url)
         deadline = time.monotonic() + timeout_s
