@@ -53,6 +53,10 @@ class Settings:
     test_envs: Path | None
     redis_binary: str | None
     allow_unsafe_redis: bool
+    provider: str
+    docker_network: str
+    docker_runtime: str | None
+    docker_secrets_dir: Path
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -223,6 +227,18 @@ _VARIABLES: dict[str, _Variable] = {
         _Variable("test_envs", Path, None, "a folder", "tests: where algorithm environments are kept"),
         _Variable("redis_binary", str, None, "a file", "redis-server of the embedded platform"),
         _Variable("allow_unsafe_redis", _bool, False, "true or false", "start on a Redis that may lose or evict jobs"),
+        _Variable("provider", _one_of("process", "docker"), "process", "process or docker", "what functions run as"),
+        _Variable("docker_network", str, "jangada-functions", "a name", "the network of functions' containers"),
+        _Variable(
+            "docker_runtime", str, None, "a runtime of the Engine", "runs functions' containers; runsc is gVisor"
+        ),
+        _Variable(
+            "docker_secrets_dir",
+            Path,
+            Path("/run/jangada/functions"),
+            "a folder",
+            "functions' secrets, under the same path here and on the Engine's machine",
+        ),
     )
 }
 
