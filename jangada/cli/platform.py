@@ -37,8 +37,9 @@ def _environ(**changes: object) -> dict[str, str]:
 @click.option("--algorithms", default="", help="Only these, comma-separated; else all there are.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Where to listen; 0 takes a free one [$JANGADA_PORT].")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--watch", is_flag=True, help="Start again what is changed on disk.")
 @_home_option
-def up(detach: bool, algorithms: str, port: int | None, host: str, home: Path | None) -> None:
+def up(detach: bool, algorithms: str, port: int | None, host: str, watch: bool, home: Path | None) -> None:
     """Start the embedded platform: Redis, MongoDB, gateway, functions and executors."""
     environ = _environ(JANGADA_HOME=home, JANGADA_PORT=port)
     settings = Settings.from_env(environ)
@@ -50,9 +51,16 @@ def up(detach: bool, algorithms: str, port: int | None, host: str, home: Path | 
     with Starting(place) as starting:
         try:
             if detach:
-                _detach(place, environ, host, algorithms, starting)
+                _detach(place, environ, host, algorithms, starting, watch=watch)
             else:
-                run_platform(settings, environ, host=host, algorithms=names, observer=starting.show)
+                run_platform(
+                    settings,
+                    environ,
+                    host=host,
+                    algorithms=names,
+                    observer=starting.show,
+                    watch=click.echo if watch else None,
+                )
         except AlreadyRunningError:
             _tell_running(place)
         except StartFailedError as error:
@@ -133,14 +141,19 @@ def _tell_running(home: Home) -> None:
     click.echo(f"Jangada is running at {state.url} (pid {state.pid}); `jangada down` stops it" if state else "running")
 
 
-def _detach(home: Home, environ: Mapping[str, str], host: str, algorithms: str, starting: Starting) -> None:
+def _detach(
+    home: Home, environ: Mapping[str, str], host: str, algorithms: str, starting: Starting, *, watch: bool
+) -> None:
     home.make()
     before = PlatformState.read(home)
     log = home.log_file("supervisor")
     with log.open("ab") as output:
         begun = log.stat().st_size
         process = subprocess.Popen(
-            [sys.executable, "-m", "jangada.local", "--host", host, "--algorithms", algorithms],
+            [
+                *(sys.executable, "-m", "jangada.local", "--host", host, "--algorithms", algorithms),
+                *(["--watch"] if watch else []),
+            ],
             env=dict(environ),
             stdin=subprocess.DEVNULL,
             stdout=output,

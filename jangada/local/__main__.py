@@ -17,10 +17,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m jangada.local")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--algorithms", default="", help="comma-separated; all when empty")
+    parser.add_argument("--watch", action="store_true", help="start again what is changed on disk")
     options = parser.parse_args()
     wanted = [name for name in options.algorithms.split(",") if name]
     try:
-        run_platform(Settings.from_env(os.environ), os.environ, host=options.host, algorithms=wanted)
+        run_platform(
+            Settings.from_env(os.environ),
+            os.environ,
+            host=options.host,
+            algorithms=wanted,
+            watch=_tell if options.watch else None,
+        )
     except (ConfigurationError, AlreadyRunningError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -28,6 +35,11 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 if __name__ == "__main__":

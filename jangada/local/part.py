@@ -64,6 +64,8 @@ class Part:
     failures_before_ready: int = 0
     is_misconfigured: bool = False
     has_been_ready: bool = False
+    ends_by: float | None = None
+    """Until when a process that is to be started again may take to end."""
     _backoff: Backoff = field(default_factory=Backoff)
 
     @property
@@ -105,15 +107,27 @@ class Part:
             return
         code = self.process.poll()
         if code is None:
+            if self.ends_by is not None and time.monotonic() > self.ends_by:
+                self.kill_group()
             if self.state == "starting" and not self.plan.once and (self.plan.probe is None or self.plan.probe()):
                 self.state, self.has_been_ready, self.note = "ready", True, ""
             return
         self.process = None
+        if self.ends_by is not None:
+            self.state, self.ends_by, self.note = "waiting", None, ""
+            return
         if self.plan.once and code == 0:
             self.state, self.has_been_ready, self.note = "done", True, ""
         else:
             self.is_misconfigured = code == EXIT_CONFIGURATION and not self.has_been_ready
             self._ended(_ending(code))
+
+    def restart(self) -> None:
+        """End the process in good order and start it again at once: what it runs from has changed."""
+        self.next_start, self._backoff = 0.0, Backoff()
+        if self.process is not None and self.ends_by is None:
+            self.ends_by = time.monotonic() + self.plan.stop_within_s
+            self.tell(signal.SIGTERM)
 
     def tell(self, number: signal.Signals) -> None:
         """Send *number* if the process lives."""

@@ -174,8 +174,14 @@ class Platform:
             # One machine: a folder is quicker than GridFS, and what it holds can be looked at.
             "JANGADA_ARTIFACTS": f"folder:{self.home.artifacts_dir}" if artifacts == "gridfs" else artifacts,
             "JANGADA_ALGORITHMS_DIR": str(algorithms_dir(self.settings, self.root)),
+            "JANGADA_CALLBACK_ALLOWED_HOSTS": ",".join(self.settings.callback_allowed_hosts or _own_machine(self.host)),
             "PYTHONUNBUFFERED": "1",
         }
+
+
+def _own_machine(host: str) -> tuple[str, ...]:
+    """Who may be called back besides public hosts: this very machine, while nobody else can reach the gateway."""
+    return ("127.0.0.1", "localhost", "::1") if host in {"127.0.0.1", "localhost", "::1"} else ()
 
 
 def find_root(start: Path) -> Path:

@@ -12,7 +12,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import psutil
 
@@ -46,10 +46,22 @@ class Supervisor:
 
     Every change of any part is written to the state file and told to
     *observer*. A part that ends is started again with backoff; only a needed
-    part that has never been ready may end the whole.
+    part that has never been ready may end the whole. *look*, asked each
+    *look_every_s* once all is up, names parts to start again.
     """
 
-    def __init__(self, plans: Sequence[PartPlan], home: Home, url: str, observer: Observer) -> None:
+    def __init__(
+        self,
+        plans: Sequence[PartPlan],
+        home: Home,
+        url: str,
+        observer: Observer,
+        *,
+        look: Callable[[], Collection[str]] | None = None,
+        look_every_s: float = 0.3,
+    ) -> None:
+        self._look = look
+        self._look_every_s = look_every_s
         self._parts = {plan.name: Part(plan) for plan in plans}
         self._home = home
         self._observer = observer
@@ -90,6 +102,10 @@ class Supervisor:
                 elif time.monotonic() > deadline:
                     waiting = [part for part in self._parts.values() if part.plan.needed and not part.is_up]
                     raise self._failure(waiting[0], f"is not ready after {_START_WITHIN_S:.0f} s")
+            elif self._look is not None:
+                for name in self._look():
+                    if name in self._parts:
+                        self._parts[name].restart()
             self._publish()
             self._sleep(wake)
 
@@ -122,7 +138,7 @@ class Supervisor:
 
     def _sleep(self, wake: int) -> None:
         now = time.monotonic()
-        timeout_s = _CALM_TICK_S
+        timeout_s = _CALM_TICK_S if self._look is None else self._look_every_s
         for part in self._parts.values():
             if part.state == "starting" and not part.plan.once:
                 timeout_s = min(timeout_s, _STARTING_TICK_S)

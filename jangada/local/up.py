@@ -10,11 +10,14 @@ from pathlib import Path
 
 import psutil
 
+from jangada.algorithms.manifest import AlgorithmManifest
 from jangada.errors import ConfigurationError
+from jangada.gateway.stack import load_stack
 from jangada.local.home import Home
 from jangada.local.platform import Platform, algorithms_dir, choose_algorithms, find_root
 from jangada.local.state import end_leftovers, held_lock
 from jangada.local.supervisor import Observer, Supervisor, unobserved
+from jangada.local.watch import EVERY_S, GatewayReload, Tell, Watch, Watched
 from jangada.settings import Settings
 
 
@@ -34,9 +37,12 @@ def run_platform(
     host: str = "127.0.0.1",
     algorithms: Sequence[str] = (),
     observer: Observer = unobserved,
+    watch: Tell | None = None,
 ) -> None:
     """
     Run the platform until a signal ends it. To be called from the main thread.
+
+    With *watch*, what is changed on disk is started again, and told to it.
 
     Raises `AlreadyRunningError`, `ConfigurationError` (before anything was
     started) or `StartFailedError`.
@@ -54,7 +60,23 @@ def run_platform(
             platform = Platform(root, home, settings, environ, host, port, listening.fileno(), names, tuple(algorithms))
             # The socket stays open here while the gateway is restarted, so its callers wait instead of failing;
             # when the platform stops it must close, or they would wait for nobody.
-            Supervisor(platform.plans(), home, platform.url, observer).run(before_stop=listening.close)
+            look = None if watch is None else _watch(platform, watch).look
+            supervisor = Supervisor(platform.plans(), home, platform.url, observer, look=look, look_every_s=EVERY_S)
+            supervisor.run(before_stop=listening.close)
+
+
+def _watch(platform: Platform, tell: Tell) -> Watch:
+    stack = load_stack(platform.root / "stack.yml", platform.environ)
+    watched = Watched(
+        platform.root,
+        handlers={name: (platform.root / one.handler).resolve() for name, one in stack.functions.items()},
+        algorithms={one.name: (one.folder.resolve(), *_shared(one)) for one in platform.algorithms},
+    )
+    return Watch(watched, GatewayReload(platform.url, platform.home.secrets_dir), tell)
+
+
+def _shared(manifest: AlgorithmManifest) -> tuple[Path, ...]:
+    return tuple((manifest.folder.parent / name).resolve() for name in manifest.shared)
 
 
 def listen(host: str, port: int) -> socket.socket:
