@@ -21,6 +21,7 @@ from types import FrameType
 from typing import Any
 
 from loading import LoadError, load_app
+from memory import give_back_large
 from metrics import Metrics, serve_metrics
 from serving import State, close_idle_connections, make_server, run
 
@@ -36,6 +37,7 @@ _READ_BEYOND_BYTES = 64 * 1024 * 1024
 def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; the exit status."""
     options = _read_options(arguments)
+    give_back_large()
     try:
         settings = Settings.from_env(os.environ)
         logs.configure(settings.log_level, settings.log_format)
