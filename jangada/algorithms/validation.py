@@ -11,11 +11,12 @@ import jsonschema_rs
 
 from jangada.algorithms.algorithm import AlgorithmRecord
 from jangada.algorithms.references import FileReference, escape, find_files, has_files
+from jangada.algorithms.schema_errors import field_errors
 from jangada.errors import FieldError, InvalidInputError
 
 MAX_REPORTED = 20
 MAX_DEPTH = 100
-_MESSAGE_LENGTH = 300
+_POINTER_LENGTH = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class InputValidator:
             raise InvalidInputError(_summary([strange]), errors=[strange])
         compiled = self._compile(record)
         if not compiled.validator.is_valid(value):
-            errors = _errors(compiled.validator, value)
+            errors = field_errors(compiled.validator.iter_errors(value), "/input", MAX_REPORTED)
             raise InvalidInputError(_summary(errors), errors=errors)
         return find_files(compiled.schema, value, "/input") if compiled.may_hold_files else []
 
@@ -65,20 +66,6 @@ class InputValidator:
         return compiled
 
 
-def _errors(validator: Any, value: Any) -> list[FieldError]:
-    errors: list[FieldError] = []
-    for error in validator.iter_errors(value):
-        pointer = "/input" + "".join(f"/{escape(str(part))}" for part in error.instance_path)
-        errors.append(FieldError(pointer, _short(error.message)))
-        if len(errors) == MAX_REPORTED:
-            break
-    return errors
-
-
-def _short(message: str) -> str:
-    return message if len(message) <= _MESSAGE_LENGTH else message[:_MESSAGE_LENGTH] + "…"
-
-
 def _summary(errors: list[FieldError]) -> str:
     first = errors[0]
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
@@ -87,7 +74,7 @@ def _summary(errors: list[FieldError]) -> str:
 
 def _strange_value(value: Any, pointer: str, depth: int) -> FieldError | None:
     if depth > MAX_DEPTH:
-        return FieldError(pointer[:_MESSAGE_LENGTH], f"nested deeper than {MAX_DEPTH} levels")
+        return FieldError(pointer[:_POINTER_LENGTH], f"nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, float):
         return None if math.isfinite(value) else FieldError(pointer, f"{value} is not a JSON number")
     members: Any = ()

@@ -87,3 +87,43 @@ def test_a_new_schema_under_the_same_version_is_seen() -> None:
     with pytest.raises(InvalidInputError):
         validator.check(changed, {"count": 1})
     validator.check(replace(RECORD, version="2.0.0"), {"count": 1})
+
+
+FILE: dict[str, Any] = {
+    "oneOf": [
+        {
+            "type": "object",
+            "properties": {"file": {"type": "string", "pattern": "^file_"}},
+            "required": ["file"],
+            "additionalProperties": False,
+        },
+        {
+            "type": "object",
+            "properties": {"url": {"type": "string"}},
+            "required": ["url"],
+            "additionalProperties": False,
+        },
+    ]
+}
+CHOICES: dict[str, Any] = {
+    "properties": {
+        "dpi": {"anyOf": [{"type": "integer", "minimum": 50}, {"type": "null"}], "default": None},
+        "page": {"anyOf": [FILE, {"type": "null"}]},
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "pointer", "detail"),
+    [
+        ({"dpi": 0}, "/input/dpi", "0 is less than the minimum of 50"),
+        ({"dpi": "x"}, "/input/dpi", '"x" is not of type "integer"; or "x" is not of type "null"'),
+        ({"page": {"file": "x"}}, "/input/page/file", '"x" does not match "^file_"'),
+        ({"page": {"url": 5}}, "/input/page/url", '5 is not of type "string"'),
+        ({"page": {}}, "/input/page", '"file" is a required property; or "url" is a required property'),
+    ],
+)
+def test_of_a_choice_the_schema_that_was_meant_says_what_is_wrong(value: Any, pointer: str, detail: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        InputValidator().check(replace(RECORD, input_schema=CHOICES), value)
+    assert [(error.pointer, error.detail) for error in caught.value.errors] == [(pointer, detail)]
