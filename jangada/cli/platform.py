@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -38,8 +38,21 @@ def _environ(**changes: object) -> dict[str, str]:
 @click.option("--port", type=click.IntRange(0, 65535), help="Where to listen; 0 takes a free one [$JANGADA_PORT].")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--watch", is_flag=True, help="Start again what is changed on disk.")
+@click.option(
+    "--functions", type=click.Path(path_type=Path), multiple=True, help="Folder of handlers to deploy; repeatable."
+)
+@click.option("--stack", type=click.Path(path_type=Path), multiple=True, help="Stack file with handlers; repeatable.")
 @_home_option
-def up(detach: bool, algorithms: str, port: int | None, host: str, watch: bool, home: Path | None) -> None:
+def up(
+    detach: bool,
+    algorithms: str,
+    port: int | None,
+    host: str,
+    watch: bool,
+    functions: tuple[Path, ...],
+    stack: tuple[Path, ...],
+    home: Path | None,
+) -> None:
     """Start the embedded platform: Redis, MongoDB, gateway, functions and executors."""
     environ = _environ(JANGADA_HOME=home, JANGADA_PORT=port)
     settings = Settings.from_env(environ)
@@ -51,13 +64,18 @@ def up(detach: bool, algorithms: str, port: int | None, host: str, watch: bool, 
     with Starting(place) as starting:
         try:
             if detach:
-                _detach(place, environ, host, algorithms, starting, watch=watch)
+                options = ["--host", host, "--algorithms", algorithms, *(["--watch"] if watch else [])]
+                options += [word for folder in functions for word in ("--functions", str(folder))]
+                options += [word for path in stack for word in ("--stack", str(path))]
+                _detach(place, environ, options, starting)
             else:
                 run_platform(
                     settings,
                     environ,
                     host=host,
                     algorithms=names,
+                    functions=functions,
+                    stacks=stack,
                     observer=starting.show,
                     watch=click.echo if watch else None,
                 )
@@ -141,19 +159,14 @@ def _tell_running(home: Home) -> None:
     click.echo(f"Jangada is running at {state.url} (pid {state.pid}); `jangada down` stops it" if state else "running")
 
 
-def _detach(
-    home: Home, environ: Mapping[str, str], host: str, algorithms: str, starting: Starting, *, watch: bool
-) -> None:
+def _detach(home: Home, environ: Mapping[str, str], options: Sequence[str], starting: Starting) -> None:
     home.make()
     before = PlatformState.read(home)
     log = home.log_file("supervisor")
     with log.open("ab") as output:
         begun = log.stat().st_size
         process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "jangada.local", "--host", host, "--algorithms", algorithms),
-                *(["--watch"] if watch else []),
-            ],
+            [sys.executable, "-m", "jangada.local", *options],
             env=dict(environ),
             stdin=subprocess.DEVNULL,
             stdout=output,

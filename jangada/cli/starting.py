@@ -85,6 +85,7 @@ Try:
   jangada submit doc-metadata page.png --wait
   curl {url}/v1/algorithms -H "Authorization: Bearer $KEY"
   jangada status      jangada logs -f      jangada down
+  faas-cli login -g {url} -u admin --password-stdin < {self._home.secrets_dir}/basic-auth-password
 """
         )
 

@@ -14,7 +14,6 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from jangada.gateway.deployment import FunctionDeployment
-from jangada.gateway.stack import StackFunction
 
 
 @dataclass(slots=True, eq=False)
@@ -129,28 +128,3 @@ class Provider(Protocol):
 
         With *follow* it goes on as lines come and never ends by itself.
         """
-
-
-class StackProvider(Protocol):
-    """Owns functions. All methods are called on the gateway's event loop."""
-
-    async def start(self) -> None:
-        """Begin to bring every function up; returns before they are ready."""
-
-    async def stop(self) -> None:
-        """Stop every replica: told to drain first, killed after its grace."""
-
-    def functions(self) -> Sequence[StackFunction]:
-        """What is deployed, also what has no replica just now."""
-
-    def function(self, name: str, namespace: str) -> StackFunction | None:
-        """The function of that name, or None."""
-
-    def ready(self, function: StackFunction) -> Sequence[Replica]:
-        """Its replicas that accept requests now."""
-
-    async def wait_ready(self, function: StackFunction, timeout_s: float) -> bool:
-        """Wait until it has a ready replica; False when none came in time."""
-
-    def suspect(self, replica: Replica) -> None:
-        """The proxy could not connect to *replica*: leave it out until it is known to be ready again."""

@@ -6,236 +6,258 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
+import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from jangada.errors import ConfigurationError
-from jangada.gateway.process import Backoff, dies_with_parent, free_port
-from jangada.gateway.provider import Replica
-from jangada.gateway.stack import Stack, StackFunction
-from jangada.logs import get_logger
+import psutil
 
-log = get_logger(part="provider")
+from jangada.errors import StoreUnavailableError
+from jangada.gateway.deployment import FunctionDeployment, Key
+from jangada.gateway.fleet import Fleet
+from jangada.gateway.function_log import FunctionLog
+from jangada.gateway.handlers import Handler, Handlers
+from jangada.gateway.provider import FunctionState, LogMessage, Replica, Usage
+from jangada.gateway.replica_process import Launch, private_folder
+from jangada.gateway.stack import DEFAULT_NAMESPACE
 
-_READY_WITHIN_S = 60.0
-_STOP_WITHIN_S = 12.0
-_PROBE_EVERY_S = 0.05
+SecretSource = Callable[[str, str], Awaitable[bytes | None]]
+"""Namespace and name to content: `GatewayState.secret`."""
 
-
-@dataclass(slots=True)
-class _Slot:
-    """The place of one replica, whichever process fills it just now."""
-
-    function: StackFunction
-    index: int
-    state: str = "waiting"
-    process: asyncio.subprocess.Process | None = None
-    replica: Replica | None = None
-    port: int | None = None
-    restarts: int = 0
-    started_at: float = 0.0
-    backoff: Backoff = field(default_factory=Backoff)
+# What any program may need of the machine's environment; a user's function gets nothing else of it.
+_INHERITED = frozenset({
+    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
+    "JANGADA_LOG_LEVEL", "JANGADA_LOG_FORMAT",
+})  # fmt: skip
 
 
 class ProcessProvider:
     """
-    Runs every function of *stack* as ``python <template>/index.py --function <handler> --port N --metrics-port N``.
+    Runs a function as ``python <template>/index.py --function <handler> --port N --metrics-port N``.
 
-    A replica that ends is started again, with backoff. *environ* is the whole
-    environment of the platform's processes; a function's own ``environment``
-    goes over it. Output lands in *log_dir*, what runs is written to *state_file*.
+    Implements `Provider`. *environ* is the whole environment of the platform's
+    own functions; those of users get little of it, and their secrets as files in
+    the folder that ``JANGADA_SECRETS_DIR`` and ``secret_mount_path`` name. The
+    processes end with the gateway. Output lands in *log_dir*, what runs is
+    written to *state_file*, secrets' files lie beside that.
     """
+
+    name = "process"
 
     def __init__(
         self,
-        stack: Stack,
+        handlers: Handlers,
+        secrets: SecretSource,
         *,
         environ: Mapping[str, str],
         log_dir: Path,
         state_file: Path,
-        secrets_dir: Path,
         python: str = sys.executable,
     ) -> None:
-        self._stack = stack
+        self._handlers = handlers
+        self._secrets = secrets
         self._environ = dict(environ)
         self._log_dir = log_dir
         self._state_file = state_file
+        self._secrets_dir = state_file.parent / "function-secrets"
         self._python = python
-        self._changed = asyncio.Condition()
-        self._tasks: list[asyncio.Task[None]] = []
-        self._slots = [
-            _Slot(function, index) for function in stack.functions.values() for index in range(function.min_replicas)
-        ]
-        for function in stack.functions.values():
-            self._check(function, secrets_dir)
+        self._fleets: dict[Key, Fleet] = {}
+        self._logs: dict[Key, FunctionLog] = {}
+        self._removing: set[asyncio.Task[None]] = set()
+        self._cpu_seen: dict[Key, tuple[float, float, dict[int, float]]] = {}
 
     async def start(self) -> None:
-        """Begin to start every replica."""
-        self._tasks = [asyncio.create_task(self._keep(slot)) for slot in self._slots]
+        """Nothing survived the gateway; secrets' files of before are thrown away."""
+        shutil.rmtree(self._secrets_dir, ignore_errors=True)
+        self._write_state()
 
     async def stop(self) -> None:
         """SIGTERM to all at once; who has not ended after the grace is killed."""
-        for task in self._tasks:
+        for task in self._removing:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(fleet.end() for fleet in self._fleets.values()), *self._removing, return_exceptions=True)
+        self._write_state()
+        shutil.rmtree(self._secrets_dir, ignore_errors=True)
 
-    def functions(self) -> Sequence[StackFunction]:
-        """What the stack holds."""
-        return tuple(self._stack.functions.values())
+    async def check(self, deployment: FunctionDeployment) -> None:
+        """Raise `DeployRefusedError` when no handler for it lies on this machine."""
+        self._handlers.find(deployment)
 
-    def function(self, name: str, namespace: str) -> StackFunction | None:
-        """The function of that name in that namespace, or None."""
-        found = self._stack.functions.get(name)
-        return found if found is not None and found.namespace == namespace else None
+    async def apply(self, deployment: FunctionDeployment, replicas: int) -> None:
+        """See `Provider`."""
+        fleet = self._fleets.get(deployment.key)
+        if fleet is not None and fleet.launch.deployment == deployment:
+            fleet.scale(replicas)
+            return
+        launch = self._launch(deployment, self._handlers.find(deployment))
+        if fleet is None:
+            self._fleets[deployment.key] = Fleet(launch, replicas, self._write_state)
+        else:
+            fleet.scale(replicas)
+            fleet.update(launch)
 
-    def ready(self, function: StackFunction) -> Sequence[Replica]:
+    async def remove(self, name: str, namespace: str) -> None:
+        """See `Provider`."""
+        fleet = self._fleets.pop((name, namespace), None)
+        if fleet is None:
+            return
+        task = asyncio.create_task(self._drained(fleet, (name, namespace)))
+        self._removing.add(task)
+        task.add_done_callback(self._removing.discard)
+        self._write_state()
+
+    async def scale(self, name: str, namespace: str, replicas: int) -> None:
+        """See `Provider`."""
+        if (fleet := self._fleets.get((name, namespace))) is not None:
+            fleet.scale(replicas)
+
+    def replicas(self, name: str, namespace: str) -> Sequence[Replica]:
         """The replicas whose ``/_/ready`` said yes and that nobody suspects."""
-        return [slot.replica for slot in self._slots if slot.function is function and slot.replica is not None]
+        fleet = self._fleets.get((name, namespace))
+        return fleet.ready if fleet is not None else ()
 
-    async def wait_ready(self, function: StackFunction, timeout_s: float) -> bool:
-        """Wait for a ready replica, at most *timeout_s*."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s), self._changed:
-                await self._changed.wait_for(lambda: bool(self.ready(function)))
-        return bool(self.ready(function))
+    async def wait_ready(self, name: str, namespace: str, timeout_s: float) -> bool:
+        """See `Provider`."""
+        fleet = self._fleets.get((name, namespace))
+        return fleet is not None and await fleet.wait_ready(timeout_s)
 
     def suspect(self, replica: Replica) -> None:
-        """Take *replica* out; its slot asks it again whether it is ready."""
-        for slot in self._slots:
-            if slot.replica is replica:
-                slot.replica = None
+        """Take *replica* out; it is asked again whether it is ready."""
+        for fleet in self._fleets.values():
+            fleet.suspect(replica)
 
-    def _check(self, function: StackFunction, secrets_dir: Path) -> None:
-        where = f"{self._stack.path}: function {function.name}"
-        if not (self._stack.root / function.handler).is_dir():
-            raise ConfigurationError(f"{where}: no folder {function.handler}")
-        if not self._index(function).is_file():
-            raise ConfigurationError(f"{where}: no template {function.lang} (expected {self._index(function)})")
-        for secret in function.secrets:
-            if not (secrets_dir / secret).is_file():
-                raise ConfigurationError(f"{where}: unable to find secret: {secret}")
+    def status(self, name: str, namespace: str) -> FunctionState:
+        """See `Provider`."""
+        fleet = self._fleets.get((name, namespace))
+        return fleet.status() if fleet is not None else FunctionState()
 
-    def _index(self, function: StackFunction) -> Path:
-        return self._stack.root / "template" / function.lang / "index.py"
+    async def usage(self, name: str, namespace: str) -> Usage:
+        """Of all processes since the last question about this function; over 0.1 s the first time."""
+        key = (name, namespace)
+        fleet = self._fleets.get(key)
+        if fleet is None:
+            self._cpu_seen.pop(key, None)
+            return Usage()
+        if key not in self._cpu_seen:
+            self._cpu_seen[key] = (time.monotonic(), 0.0, _measure(fleet)[0])
+            await asyncio.sleep(0.1)
+        at, millicores, before = self._cpu_seen[key]
+        seconds, memory_bytes = _measure(fleet)
+        now = time.monotonic()
+        # Asked again at once: the last answer is better than one over no time at all.
+        if now - at >= 0.05:
+            spent_s = sum(max(0.0, spent - before.get(pid, 0.0)) for pid, spent in seconds.items())
+            millicores = 1000.0 * spent_s / (now - at)
+            self._cpu_seen[key] = (now, millicores, seconds)
+        return Usage(millicores, memory_bytes)
 
-    async def _keep(self, slot: _Slot) -> None:
-        try:
-            while True:
-                started = time.monotonic()
-                try:
-                    await self._live(slot)
-                except OSError as error:
-                    log.error("function.start_failed", function=slot.function.name, reason=str(error))
-                delay_s = slot.backoff.after(time.monotonic() - started)
-                slot.restarts += 1
-                await self._note(slot, "backoff")
-                await asyncio.sleep(delay_s)
-        finally:
-            await self._end(slot)
+    def logs(
+        self,
+        name: str,
+        namespace: str,
+        *,
+        tail: int | None = None,
+        follow: bool = False,
+        since: datetime | None = None,
+        instance: str | None = None,
+    ) -> AsyncIterator[LogMessage]:
+        """See `Provider`."""
+        return self._log((name, namespace)).messages(tail=tail, follow=follow, since=since, instance=instance)
 
-    async def _live(self, slot: _Slot) -> None:
-        """One process from its start to its end."""
-        slot.port, metrics_port = free_port(), free_port()
-        slot.started_at = time.time()
-        log_path = self._log_dir / f"function-{slot.function.name}.log"
-        with log_path.open("ab") as output:
-            slot.process = await asyncio.create_subprocess_exec(
-                self._python, str(self._index(slot.function)),
-                "--function", str(self._stack.root / slot.function.handler),
-                "--port", str(slot.port), "--metrics-port", str(metrics_port),
-                stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
-                env=self._environment(slot.function), cwd=self._stack.root,
-                # Ctrl-C in the terminal is for the supervisor alone, which stops everything in order.
-                start_new_session=True,
-                preexec_fn=dies_with_parent(signal.SIGKILL),
-            )  # fmt: skip
-        await self._note(slot, "starting")
-        ended = asyncio.create_task(slot.process.wait())
-        try:
-            await self._watch(slot, ended)
-        finally:
-            ended.cancel()
-            slot.replica = None
-
-    async def _watch(self, slot: _Slot, ended: asyncio.Task[int]) -> None:
-        deadline = time.monotonic() + _READY_WITHIN_S
-        process = slot.process
-        if process is None:
-            raise RuntimeError("no process to watch")
-        while not ended.done():
-            if slot.replica is None:
-                if await _is_ready(slot.port or 0):
-                    slot.replica = Replica(slot.function.name, f"http://127.0.0.1:{slot.port}")
-                    await self._note(slot, "ready")
-                    log.info("function.ready", function=slot.function.name, port=slot.port, pid=process.pid)
-                elif time.monotonic() > deadline:
-                    log.error("function.never_ready", function=slot.function.name, after_s=_READY_WITHIN_S)
-                    process.kill()
-                    await process.wait()
-                    return
-            else:
-                deadline = time.monotonic() + _READY_WITHIN_S
-            await asyncio.wait([ended], timeout=_PROBE_EVERY_S if slot.replica is None else 0.5)
-        log.warning("function.ended", function=slot.function.name, pid=process.pid, exit_code=ended.result())
-
-    def _environment(self, function: StackFunction) -> dict[str, str]:
-        names = {"OPENFAAS_NAME": function.name, "OPENFAAS_NAMESPACE": function.namespace}
-        return self._environ | names | dict(function.environment)
-
-    async def _note(self, slot: _Slot, state: str) -> None:
-        slot.state = state
+    async def _drained(self, fleet: Fleet, key: Key) -> None:
+        await fleet.remove()
+        if key not in self._fleets:
+            shutil.rmtree(self._secrets_folder(key), ignore_errors=True)
         self._write_state()
-        async with self._changed:
-            self._changed.notify_all()
 
-    async def _end(self, slot: _Slot) -> None:
-        process, slot.replica = slot.process, None
-        if process is not None and process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
-            try:
-                async with asyncio.timeout(_STOP_WITHIN_S):
-                    await process.wait()
-            except TimeoutError:
-                process.kill()
-                await process.wait()
-        slot.state = "stopped"
-        self._write_state()
+    def _launch(self, deployment: FunctionDeployment, handler: Handler) -> Launch:
+        async def environ() -> dict[str, str]:
+            await self._write_secrets(deployment)
+            return self._environment(deployment, handler)
+
+        return Launch(deployment, handler, self._python, environ, self._log(deployment.key))
+
+    def _environment(self, deployment: FunctionDeployment, handler: Handler) -> dict[str, str]:
+        own = {
+            "OPENFAAS_NAME": deployment.service,
+            "OPENFAAS_NAMESPACE": deployment.namespace,
+            "PYTHONUNBUFFERED": "1",
+            "secret_mount_path": str(self._secrets_folder(deployment.key)),
+        }
+        if deployment.env_process:
+            own["fprocess"] = deployment.env_process
+        if handler.of_platform:
+            return self._environ | own | dict(deployment.env_vars)
+        inherited = {
+            name: value for name, value in self._environ.items() if name in _INHERITED or name.startswith("LC_")
+        }
+        own["JANGADA_SECRETS_DIR"] = own["secret_mount_path"]
+        return inherited | own | dict(deployment.env_vars)
+
+    def _secrets_folder(self, key: Key) -> Path:
+        return self._secrets_dir / key[1] / key[0]
+
+    async def _write_secrets(self, deployment: FunctionDeployment) -> None:
+        folder = private_folder(self._secrets_folder(deployment.key))
+        for name in deployment.secrets:
+            # With the store away, what was written at the last start is still right.
+            with contextlib.suppress(StoreUnavailableError):
+                content = await self._secrets(deployment.namespace, name)
+                if content is not None:
+                    temporary = folder / f".{name}.{os.getpid()}"
+                    temporary.touch(mode=0o600)
+                    temporary.write_bytes(content)
+                    temporary.replace(folder / name)
+
+    def _log(self, key: Key) -> FunctionLog:
+        found = self._logs.get(key)
+        if found is None:
+            found = self._logs[key] = FunctionLog(*key, self._log_dir / f"function-{_part(key)}.log")
+        return found
 
     def _write_state(self) -> None:
         """So that `jangada status` can tell of processes that are not the supervisor's own children."""
         rows: list[dict[str, Any]] = [
             {
-                "part": f"function:{slot.function.name}" + (f"#{slot.index}" if slot.index else ""),
-                "pid": slot.process.pid if slot.process and slot.process.returncode is None else None,
-                "state": slot.state,
-                "started_at": slot.started_at,
-                "restarts": slot.restarts,
-                "port": slot.port,
+                "part": f"function:{_part(key)}" + (f"#{member.index}" if member.index else ""),
+                "pid": member.pid,
+                "state": member.state,
+                "started_at": member.started_at,
+                "restarts": member.restarts,
+                "port": member.port,
+                "note": member.note,
+                "needed": member.launch.handler.of_platform,
             }
-            for slot in self._slots
+            for key, fleet in self._fleets.items()
+            for member in fleet.members
         ]
         temporary = self._state_file.with_suffix(f".{os.getpid()}.tmp")
         temporary.write_text(json.dumps(rows), encoding="utf-8")
         temporary.replace(self._state_file)
 
 
-async def _is_ready(port: int) -> bool:
-    try:
-        async with asyncio.timeout(2.0):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            try:
-                writer.write(b"GET /_/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-                status = await reader.readline()
-            finally:
-                writer.close()
-                with contextlib.suppress(OSError):
-                    await writer.wait_closed()
-    except (OSError, TimeoutError):
-        return False
-    return status.split(b" ")[1:2] == [b"200"]
+def _part(key: Key) -> str:
+    name, namespace = key
+    return name if namespace == DEFAULT_NAMESPACE else f"{name}.{namespace}"
+
+
+def _measure(fleet: Fleet) -> tuple[dict[int, float], int]:
+    """Processor seconds by process, and bytes of memory, of all replicas with their children."""
+    seconds: dict[int, float] = {}
+    memory_bytes = 0
+    for member in fleet.members:
+        if member.pid is None:
+            continue
+        with contextlib.suppress(psutil.Error):
+            root = psutil.Process(member.pid)
+            for process in (root, *root.children(recursive=True)):
+                with contextlib.suppress(psutil.Error):
+                    times = process.cpu_times()
+                    seconds[process.pid] = times.user + times.system
+                    memory_bytes += process.memory_info().rss
+    return seconds, memory_bytes

@@ -13,11 +13,11 @@ from yarl import URL
 from jangada.gateway import refusal as refusals
 from jangada.gateway.accounting import Accounting
 from jangada.gateway.body import RequestBody
+from jangada.gateway.deployment import FunctionDeployment
 from jangada.gateway.headers import request_headers, response_headers
 from jangada.gateway.provider import Replica
 from jangada.gateway.refusal import Refusal, refuse
 from jangada.gateway.resolver import NoReplicaError, Resolver
-from jangada.gateway.stack import StackFunction
 
 CLIENT_LEFT = 499
 """Accounted when the client closed the connection before its answer; never sent."""
@@ -59,7 +59,7 @@ class Proxy:
             await self._session.close()
 
     async def forward(
-        self, request: BaseRequest, function: StackFunction, target: str, *, prefix: str | None
+        self, request: BaseRequest, function: FunctionDeployment, target: str, *, prefix: str | None
     ) -> web.StreamResponse:
         """
         Send *request* to a replica of *function* as *target* (raw path and query) and stream the answer.
@@ -67,7 +67,7 @@ class Proxy:
         *prefix* is what was taken from the path, None when nothing was. Where the
         function cannot answer, the answer is a `refuse` one: 502, 503 or 504.
         """
-        account = self._accounting.begin(function.name)
+        account = self._accounting.begin(function.qualified_name)
         started = time.monotonic()
         code = CLIENT_LEFT
         try:
@@ -78,7 +78,7 @@ class Proxy:
             self._accounting.end(account, code, time.monotonic() - started)
 
     async def _with_replica(
-        self, request: BaseRequest, function: StackFunction, target: str, prefix: str | None
+        self, request: BaseRequest, function: FunctionDeployment, target: str, prefix: str | None
     ) -> web.StreamResponse:
         problem = prefix is None
 
@@ -101,9 +101,9 @@ class Proxy:
                 if body.is_stalled:
                     return no(refusals.SLOW_REQUEST, f"no byte of the body came for {self._idle_s:.0f} s")
                 if not isinstance(error, TimeoutError):
-                    return no(refusals.BAD_UPSTREAM, f"{function.name} closed the connection without an answer")
-                return no(refusals.UPSTREAM_TIMEOUT, f"{function.name} said nothing for {self._idle_s:.0f} s")
-        return no(refusals.OVERLOADED, f"can't reach {function.name}; try again")
+                    return no(refusals.BAD_UPSTREAM, f"{function.service} closed the connection without an answer")
+                return no(refusals.UPSTREAM_TIMEOUT, f"{function.service} said nothing for {self._idle_s:.0f} s")
+        return no(refusals.OVERLOADED, f"can't reach {function.service}; try again")
 
     async def _call(
         self, request: BaseRequest, replica: Replica, target: str, headers: CIMultiDict[str], body: RequestBody

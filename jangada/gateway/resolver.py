@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from jangada.gateway.provider import Replica, StackProvider
-from jangada.gateway.stack import DEFAULT_NAMESPACE, StackFunction
+import asyncio
+
+from jangada.gateway.control import Control
+from jangada.gateway.deployment import FunctionDeployment
+from jangada.gateway.provider import Provider, Replica
+from jangada.gateway.stack import DEFAULT_NAMESPACE
 
 MAX_IN_FLIGHT = 1024
 """Requests in one replica at once. A bound for memory only: the function itself answers 429 long before."""
+
+
+WAKE_WITHIN_S = 100.0
+"""How long a request is held for a function that was scaled to zero."""
 
 
 class NoReplicaError(Exception):
@@ -20,39 +28,58 @@ def split_name(text: str) -> tuple[str, str]:
 
 
 class Resolver:
-    """Chooses the ready replica with the least in flight; waits a moment for a function that is just restarting."""
+    """
+    Chooses the ready replica with the least in flight.
 
-    def __init__(self, provider: StackProvider, *, wait_s: float = 5.0, max_in_flight: int = MAX_IN_FLIGHT) -> None:
+    It waits *wait_s* for a function that is just starting, and `WAKE_WITHIN_S` for
+    one that has no replicas by wish: that one is woken, and the request held.
+    """
+
+    def __init__(
+        self, control: Control, provider: Provider, *, wait_s: float = 5.0, max_in_flight: int = MAX_IN_FLIGHT
+    ) -> None:
+        self._control = control
         self._provider = provider
         self._wait_s = wait_s
         self._max_in_flight = max_in_flight
         self._waiting = 0
 
-    def function(self, text: str) -> StackFunction | None:
+    def function(self, text: str) -> FunctionDeployment | None:
         """The function that *text* (``name`` or ``name.namespace``) means, or None."""
-        return self._provider.function(*split_name(text))
+        found = self._control.get(*split_name(text))
+        return found.deployment if found is not None else None
 
-    async def choose(self, function: StackFunction) -> Replica:
+    async def lookup(self, text: str) -> FunctionDeployment | None:
+        """As `function`; just after the start it waits until it is known what is deployed."""
+        return await self._control.lookup(*split_name(text))
+
+    async def choose(self, function: FunctionDeployment) -> Replica:
         """Return a replica with room. Raises `NoReplicaError`."""
-        replicas = self._provider.ready(function)
+        replicas = self._provider.replicas(function.service, function.namespace)
         if not replicas:
             replicas = await self._wait(function)
-        replica = min(replicas, key=_in_flight)
+        replica = replicas[0] if len(replicas) == 1 else min(replicas, key=_in_flight)
         if replica.in_flight >= self._max_in_flight:
-            raise NoReplicaError(f"every replica of {function.name} has {self._max_in_flight} requests in flight")
+            raise NoReplicaError(f"every replica of {function.service} has {self._max_in_flight} requests in flight")
         return replica
 
-    async def _wait(self, function: StackFunction) -> list[Replica]:
+    async def _wait(self, function: FunctionDeployment) -> list[Replica]:
         # Held requests cost memory: at most one replica's worth of them.
         if self._waiting < self._max_in_flight:
             self._waiting += 1
             try:
-                await self._provider.wait_ready(function, self._wait_s)
+                deployed = self._control.get(*function.key)
+                wait_s = self._wait_s
+                if deployed is not None and deployed.replicas == 0:
+                    wait_s = WAKE_WITHIN_S
+                    # Who asked first may leave; the function wakes all the same.
+                    await asyncio.shield(self._control.wake(*function.key))
+                await self._provider.wait_ready(*function.key, wait_s)
             finally:
                 self._waiting -= 1
-        replicas = list(self._provider.ready(function))
+        replicas = list(self._provider.replicas(*function.key))
         if not replicas:
-            raise NoReplicaError(f"no replica of {function.name} is ready")
+            raise NoReplicaError(f"no replica of {function.service} is ready")
         return replicas
 
     def suspect(self, replica: Replica) -> None:

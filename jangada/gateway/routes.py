@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
 from jangada.gateway import refusal as refusals
+from jangada.gateway import system_api
 from jangada.gateway.asynchronous_routes import ASYNC_ROUTES
 from jangada.gateway.refusal import refuse
 
@@ -49,9 +50,11 @@ async def healthz(_: Call) -> web.StreamResponse:
 
 
 async def readyz(call: Call) -> web.StreamResponse:
-    """200 when every function has a ready replica, else 503 naming those that have none."""
-    provider = call.gateway.provider
-    missing = [function.name for function in provider.functions() if not provider.ready(function)]
+    """200 when every function of the stack has a ready replica, else 503 naming those that have none."""
+    provider, control = call.gateway.provider, call.gateway.control
+    missing = [one.service for one in control.needed() if not provider.replicas(*one.key)]
+    if not control.needed() and not control.is_loaded:
+        missing = ["state"]
     body = json.dumps({"status": "starting" if missing else "ready", "missing": missing}).encode()
     headers = {"Content-Type": "application/json"} | ({"Retry-After": "1"} if missing else {})
     return web.Response(status=503 if missing else 200, body=body, headers=headers)
@@ -60,8 +63,12 @@ async def readyz(call: Call) -> web.StreamResponse:
 async def index(call: Call) -> web.StreamResponse:
     """What is here: JSON, or a page for who asks for HTML."""
     functions = {
-        function.name: {"routes": list(function.routes), "ready": bool(call.gateway.provider.ready(function))}
-        for function in call.gateway.provider.functions()
+        one.deployment.service: {
+            "routes": list(one.deployment.routes),
+            "ready": bool(call.gateway.provider.replicas(*one.deployment.key)),
+        }
+        for one in call.gateway.control.all()
+        if one.deployment.routes
     }
     here = {"name": "jangada", "version": call.gateway.version, "openapi": "/v1/openapi.json", "functions": functions}
     if "text/html" not in call.request.headers.get("Accept", ""):
@@ -82,7 +89,7 @@ async def index(call: Call) -> web.StreamResponse:
 
 async def invoke(call: Call) -> web.StreamResponse:
     """``/function/<name>[.<namespace>][/rest]``: the rest goes to the function, byte for byte."""
-    function = call.gateway.resolver.function(call.match["name"])
+    function = await call.gateway.resolver.lookup(call.match["name"])
     if function is None:
         detail = f"error finding function {call.match['name']}: not found"
         return refuse(call.request, refusals.UNKNOWN_FUNCTION, detail, problem=False)
@@ -90,23 +97,77 @@ async def invoke(call: Call) -> web.StreamResponse:
     return await call.gateway.proxy.forward(call.request, function, target, prefix=f"/function/{call.match['name']}")
 
 
+async def console(call: Call) -> web.StreamResponse:
+    """``/ui``: to the console, when a function claims it, else to the index."""
+    location = "/console" if call.gateway.control.owner("/console") is not None else "/"
+    return web.Response(status=307, headers={"Location": location})
+
+
 async def public(call: Call) -> web.StreamResponse:
     """``/v1/<resource>…`` and other paths that a function claims in ``stack.yml``; the path is passed on whole."""
     path = call.match.group()
-    function = call.gateway.owner(path)
+    function = call.gateway.control.owner(path)
     if function is None:
         return refuse(call.request, refusals.UNKNOWN_PATH, f"nothing is at {path}", problem=True)
     return await call.gateway.proxy.forward(call.request, function, path + _query(call.request), prefix=None)
 
 
+_NAME = r"(?P<name>[-a-zA-Z_0-9.]+)"
+
+
+def _guarded(methods: str, pattern: str, handler: Handler) -> Route:
+    return Route(frozenset({methods}), re.compile(pattern), handler)
+
+
+GUARDED_ROUTES: tuple[Route, ...] = (
+    _guarded("GET", r"/system/functions", system_api.list_functions),
+    _guarded("POST", r"/system/functions", system_api.deploy_function),
+    _guarded("PUT", r"/system/functions", system_api.update_function),
+    _guarded("DELETE", r"/system/functions", system_api.remove_function),
+    _guarded("GET", rf"/system/function/{_NAME}", system_api.describe_function),
+    _guarded("POST", rf"/system/scale-function/{_NAME}", system_api.scale_function),
+    _guarded("GET", r"/system/secrets", system_api.list_secrets),
+    _guarded("POST", r"/system/secrets", system_api.create_secret),
+    _guarded("PUT", r"/system/secrets", system_api.update_secret),
+    _guarded("DELETE", r"/system/secrets", system_api.remove_secret),
+    _guarded("GET", r"/system/namespaces", system_api.list_namespaces),
+    _guarded("POST", r"/system/namespace/?", system_api.create_namespace),
+    _guarded("GET", rf"/system/namespace/{_NAME}", system_api.get_namespace),
+    _guarded("PUT", rf"/system/namespace/{_NAME}", system_api.update_namespace),
+    _guarded("DELETE", rf"/system/namespace/{_NAME}", system_api.remove_namespace),
+    _guarded("GET", r"/system/info", system_api.info),
+    _guarded("GET", r"/system/telemetry", system_api.telemetry),
+    _guarded("GET", r"/system/logs", system_api.logs),
+    _guarded("POST", r"/system/alert", system_api.alert),
+    _guarded("GET", r"/ui(/.*)?", console),
+)
+"""For who knows the password, when there is one."""
+
 ROUTES: tuple[Route, ...] = (
+    Route(_INVOKE, re.compile(rf"/function/{_NAME}(?P<rest>/.*)?", re.DOTALL), invoke),
+    *(Route(methods, pattern, handler) for methods, pattern, handler in ASYNC_ROUTES),
     Route(_READ, re.compile(r"/healthz"), healthz),
     Route(_READ, re.compile(r"/readyz"), readyz),
     Route(_READ, re.compile(r"/"), index),
-    Route(_INVOKE, re.compile(r"/function/(?P<name>[-a-zA-Z_0-9.]+)(?P<rest>/.*)?", re.DOTALL), invoke),
-    *(Route(methods, pattern, handler) for methods, pattern, handler in ASYNC_ROUTES),
-    Route(_INVOKE, re.compile(r"/.*", re.DOTALL), public),
+    Route(_INVOKE, re.compile(r"/(?!function/|async-function/).*", re.DOTALL), public),
 )
+"""For everyone; functions have their own guards."""
+
+
+def is_guarded(path: str) -> bool:
+    """Whether *path* is `GUARDED_ROUTES`' to answer."""
+    return path.startswith(("/system/", "/ui/")) or path in {"/system", "/ui"}
+
+
+def clean_path(path: str) -> str:
+    """*path* without doubled slashes and dot segments; a slash at its end stays."""
+    kept: list[str] = []
+    for segment in path.split("/"):
+        if segment == "..":
+            del kept[-1:]
+        elif segment not in {"", "."}:
+            kept.append(segment)
+    return "/" + "/".join(kept) + ("/" if kept and path.endswith(("/", "/.", "/..")) else "")
 
 
 def raw_path(request: BaseRequest) -> str:

@@ -66,7 +66,7 @@ class GatewayState(Protocol):
         """Replace labels and annotations; False when it does not exist."""
 
     async def remove_namespace(self, name: str) -> bool:
-        """Forget it, with its secrets; False when it does not exist."""
+        """Forget it, with its secrets; False when it does not exist, or is the default one."""
 
     async def secret_names(self, namespace: str) -> Sequence[str]:
         """Sorted."""

@@ -80,9 +80,12 @@ class MemoryState:
 
     async def remove_namespace(self, name: str) -> bool:
         """See `GatewayState`."""
+        if name == DEFAULT_NAMESPACE or name not in self._namespaces:
+            return False
         for key in [key for key in self._secrets if key[0] == name]:
             del self._secrets[key]
-        return self._namespaces.pop(name, None) is not None
+        del self._namespaces[name]
+        return True
 
     async def secret_names(self, namespace: str) -> Sequence[str]:
         """See `GatewayState`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 
 from jangada.errors import ConfigurationError
 from jangada.local.supervisor import StartFailedError
@@ -18,6 +19,8 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--algorithms", default="", help="comma-separated; all when empty")
     parser.add_argument("--watch", action="store_true", help="start again what is changed on disk")
+    parser.add_argument("--functions", type=Path, action="append", default=[])
+    parser.add_argument("--stack", type=Path, action="append", default=[])
     options = parser.parse_args()
     wanted = [name for name in options.algorithms.split(",") if name]
     try:
@@ -26,6 +29,8 @@ def main() -> int:
             os.environ,
             host=options.host,
             algorithms=wanted,
+            functions=options.functions,
+            stacks=options.stack,
             watch=_tell if options.watch else None,
         )
     except (ConfigurationError, AlreadyRunningError) as error:

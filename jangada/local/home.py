@@ -93,6 +93,12 @@ class Home:
             write_private(path, value)
             return value
 
+    def make_credentials(self) -> None:
+        """The user and the password of the gateway's ``/system``; what lies there already stays."""
+        if not (self.secrets_dir / "basic-auth-user").exists():
+            write_private(self.secrets_dir / "basic-auth-user", "admin")
+        self.secret("basic-auth-password")
+
     def ports(self, names: Sequence[str]) -> dict[str, int]:
         """
         A free loopback port for each of *names*: the same as last time where it is still free.

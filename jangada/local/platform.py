@@ -46,6 +46,8 @@ class Platform:
     One embedded platform: where its code lies, where its data lies, where it listens.
 
     Every one of *algorithms* gets an executor; those *wanted* by name come first.
+    Users' functions can be deployed from the handlers in *functions* (folders of
+    them) and *stacks* (stack files).
     """
 
     root: Path
@@ -57,6 +59,8 @@ class Platform:
     listen_fd: int
     algorithms: tuple[AlgorithmManifest, ...]
     wanted: tuple[str, ...] = ()
+    functions: tuple[Path, ...] = ()
+    stacks: tuple[Path, ...] = ()
 
     @property
     def url(self) -> str:
@@ -66,7 +70,8 @@ class Platform:
 
     def plans(self) -> list[PartPlan]:
         """Every part, with the folders, files and ports it needs made ready."""
-        ports = self.home.ports(("redis", "mongo"))
+        ports = self.home.ports(("redis", "mongo", "gateway-metrics"))
+        self.home.make_credentials()
         password = self.home.secret("redis-password")
         environ = self._environ(ports, password)
         gateway = [
@@ -75,6 +80,10 @@ class Platform:
             "--listen-fd", str(self.listen_fd),
             "--log-dir", str(self.home.logs_dir),
             "--state-file", str(self.home.functions_file),
+            "--state", "mongo",
+            "--metrics-port", str(ports["gateway-metrics"]),
+            *(word for folder in self.functions for word in ("--functions", str(folder))),
+            *(word for path in self.stacks for word in ("--user-stack", str(path))),
         ]  # fmt: skip
         probe_host = "127.0.0.1" if self.host in {"0.0.0.0", ""} else self.host  # noqa: S104 - compared, not bound
         return [

@@ -21,7 +21,12 @@ from jangada.local.home import Home, write_private
 
 @dataclass(slots=True)
 class PartState:
-    """One part as the state file tells of it. *started_at* is seconds since 1970, as the kernel counts them."""
+    """
+    One part as the state file tells of it.
+
+    *started_at* is seconds since 1970, as the kernel counts them. The platform
+    can be up without a part that is not *needed*.
+    """
 
     part: str
     state: str = "waiting"
@@ -30,6 +35,7 @@ class PartState:
     restarts: int = 0
     port: int | None = None
     note: str = ""
+    needed: bool = True
 
 
 @dataclass(slots=True)

@@ -127,9 +127,9 @@ class Supervisor:
     def _look_at_functions(self) -> None:
         """The gateway is not ready while a function is not; say which one cannot start instead of waiting on."""
         for row in function_rows(self._home):
-            if row.state == "backoff" and row.restarts >= _GIVE_UP_AFTER:
+            if row.needed and row.state == "backoff" and row.restarts >= _GIVE_UP_AFTER:
                 log = self._home.log_file(row.part)
-                raise StartFailedError(f"{row.part} ends at once: {last_words(log)} (log: {log})")
+                raise StartFailedError(f"{row.part} ends at once: {_said(last_words(log))} (log: {log})")
 
     def _failure(self, part: Part, what: str) -> StartFailedError:
         words = last_words(part.plan.log)
@@ -179,6 +179,11 @@ class Supervisor:
         self._last_written = snapshot
         snapshot.write(self._home)
         self._observer(snapshot)
+
+
+def _said(line: str) -> str:
+    """A line of a function's log without the time and the replica that stand before it."""
+    return line.split(" ", 2)[-1]
 
 
 def _drain(wake: int, timeout_s: float) -> None:

@@ -36,12 +36,15 @@ def run_platform(
     *,
     host: str = "127.0.0.1",
     algorithms: Sequence[str] = (),
+    functions: Sequence[Path] = (),
+    stacks: Sequence[Path] = (),
     observer: Observer = unobserved,
     watch: Tell | None = None,
 ) -> None:
     """
     Run the platform until a signal ends it. To be called from the main thread.
 
+    *functions* and *stacks* say where the handlers of users' functions lie.
     With *watch*, what is changed on disk is started again, and told to it.
 
     Raises `AlreadyRunningError`, `ConfigurationError` (before anything was
@@ -57,7 +60,10 @@ def run_platform(
         end_leftovers(home)
         with contextlib.closing(listen(host, settings.port)) as listening:
             port = listening.getsockname()[1]
-            platform = Platform(root, home, settings, environ, host, port, listening.fileno(), names, tuple(algorithms))
+            platform = Platform(
+                root, home, settings, environ, host, port, listening.fileno(), names, tuple(algorithms),
+                tuple(path.resolve() for path in functions), tuple(path.resolve() for path in stacks),
+            )  # fmt: skip
             # The socket stays open here while the gateway is restarted, so its callers wait instead of failing;
             # when the platform stops it must close, or they would wait for nobody.
             look = None if watch is None else _watch(platform, watch).look

@@ -305,9 +305,10 @@ def test_a_client_that_leaves_ends_the_request_upstream(front, upstream):
     until(lambda: upstream.received)
     client.close()
     assert closed.wait(3)
-    until(lambda: front.gateway.accounting.of("echo").in_flight == 0)
-    assert front.gateway.accounting.of("echo").codes == {499: 1}
-    assert [replica.in_flight for replica in front.provider.replicas] == [0]
+    account = front.gateway.accounting.of("echo.openfaas-fn")
+    until(lambda: account.in_flight == 0)
+    assert {code: ended.count for code, ended in account.codes.items()} == {499: 1}
+    assert [replica.in_flight for replica in front.provider.replicas_there] == [0]
 
 
 def test_a_function_that_breaks_off_before_its_answer_is_502(front, upstream):
@@ -361,7 +362,7 @@ def test_a_small_answer_that_breaks_off_is_still_a_clean_502(front, upstream):
 
 
 def test_no_ready_replica_is_503_with_retry_after(front):
-    front.provider.replicas = []
+    front.provider.replicas_there = []
     response, body = front.request("POST", "/v1/jobs", b"{}")
     assert response.status == 503
     assert response.getheader("Retry-After") == "1"
@@ -370,7 +371,7 @@ def test_no_ready_replica_is_503_with_retry_after(front):
 
 def test_a_request_waits_for_a_function_that_is_just_starting(upstream):
     with running_gateway(FixedProvider([function()], []), wait_s=5) as front:
-        threading.Timer(0.2, lambda: front.provider.replicas.append(Replica("echo", upstream.address))).start()
+        threading.Timer(0.2, lambda: front.provider.replicas_there.append(Replica("echo", upstream.address))).start()
         assert front.request("POST", "/v1/jobs", b"{}")[0].status == 200
 
 
@@ -429,7 +430,7 @@ def test_the_gateway_tells_what_is_here_and_who_is_ready(front):
     assert json.loads(body)["functions"]["echo"] == {"routes": ["/v1/jobs", "/problems"], "ready": True}
     page = front.request("GET", "/", headers=[("Accept", "text/html")])[1]
     assert b"<!doctype html>" in page
-    front.provider.replicas = []
+    front.provider.replicas_there = []
     response, body = front.request("GET", "/readyz")
     assert (response.status, json.loads(body)["missing"]) == (503, ["echo"])
 

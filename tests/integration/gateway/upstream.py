@@ -143,7 +143,7 @@ def running_gateway(provider: FixedProvider, **options) -> Iterator[Front]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    gateway = Gateway(provider, version="9.9.9", **options)
+    gateway = Gateway(provider, version="9.9.9", stack=provider.stack, **options)
 
     def on_loop(coroutine) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, loop).result(20)

@@ -10,7 +10,7 @@ from jangada.gateway.accounting import Accounting
 from jangada.gateway.process import Backoff
 from jangada.gateway.provider import Replica
 from jangada.gateway.resolver import NoReplicaError, Resolver, split_name
-from tests.fixed_provider import FixedProvider, function
+from tests.fixed_provider import FixedProvider, function, started_control
 
 
 @pytest.mark.parametrize(
@@ -27,8 +27,15 @@ def test_a_name_is_split_at_its_last_dot(text, split):
 
 
 def choose(replicas, **options):
-    resolver = Resolver(FixedProvider([function()], replicas), wait_s=0.0, **options)
-    return asyncio.run(resolver.choose(function()))
+    async def choosing():
+        provider = FixedProvider([function()], replicas)
+        control = await started_control(provider)
+        try:
+            return await Resolver(control, provider, wait_s=0.0, **options).choose(function())
+        finally:
+            await control.stop()
+
+    return asyncio.run(choosing())
 
 
 def test_the_least_loaded_replica_is_chosen():
@@ -58,6 +65,7 @@ def test_accounting_counts_what_began_and_how_it_ended():
     first, _ = accounting.begin("echo"), accounting.begin("echo")
     accounting.end(first, 200, 0.5)
     account = accounting.of("echo")
-    assert (account.started, account.in_flight, account.seconds, dict(account.codes)) == (2, 1, 0.5, {200: 1})
+    assert (account.started, account.in_flight, account.ended, account.succeeded) == (2, 1, 1, 1)
+    assert (account.codes[200].seconds, account.codes[200].buckets[6]) == (0.5, 1)
     assert accounting.invocations("echo") == 1
     assert accounting.invocations("never") == 0
