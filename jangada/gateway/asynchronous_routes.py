@@ -43,7 +43,7 @@ _GONE = Refusal(410, "expired", "Removed by retention")
 async def submit(call: Call) -> web.StreamResponse:
     """Accept an invocation."""
     request, name = call.request, call.match["name"]
-    function = call.gateway.resolver.function(name)
+    function = await call.gateway.resolver.lookup(name)
     if function is None:
         detail = f"error finding function {name}: not found"
         return refuse(request, refusals.UNKNOWN_FUNCTION, detail, problem=False)
@@ -121,14 +121,6 @@ async def cancel(call: Call) -> web.StreamResponse:
     return _state(after, status=202 if before.status == "running" else 200)
 
 
-async def not_allowed(call: Call) -> web.StreamResponse:
-    """Only POST invokes; without this, a function that claims ``/async-function`` would be asked."""
-    kind = refusals.METHOD_NOT_ALLOWED
-    response = refuse(call.request, kind, f"{call.request.method} does not invoke; POST does", problem=False)
-    response.headers["Allow"] = "POST"
-    return response
-
-
 async def _find(call: Call) -> tuple[AsyncCall | None, web.Response]:
     asynchronous = _of(call)
     if asynchronous is None:
@@ -200,10 +192,5 @@ ASYNC_ROUTES: tuple[tuple[frozenset[str], re.Pattern[str], Callable[[Call], Awai
     (_READ, re.compile(rf"/async-function/{_ID}"), result),
     (_READ, re.compile(rf"/async-function/{_ID}/status"), state),
     (frozenset({"DELETE"}), re.compile(rf"/async-function/{_ID}"), cancel),
-    (
-        frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"}),
-        re.compile(r"/async-function/.*", re.DOTALL),
-        not_allowed,
-    ),
 )
 """Methods, pattern, handler: `routes` makes its own of them."""

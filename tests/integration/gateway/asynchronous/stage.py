@@ -120,6 +120,7 @@ class AsyncStage:
                     *(sys.executable, "-m", "jangada.gateway", "--stack", str(self._folder / "stack.yml")),
                     *("--port", str(self.port), "--log-dir", str(self._folder / "logs")),
                     *("--state-file", str(self._folder / "functions.json")),
+                    *("--metrics-port", "0", "--state", "memory"),
                 ],
                 env=self._environ,
                 cwd=ROOT,
