@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from jangada.http.body import RequestModel
 
 MAX_METADATA_BYTES = 16 * 1024
+MAX_LABEL_BYTES = 256 * 1024
 _YEAR_S = 366 * 86_400.0
 
 Seconds = Annotated[float, Field(gt=0, le=_YEAR_S)]
@@ -68,3 +69,11 @@ class FeedbackRequest(RequestModel):
     correct: bool | None = None
     label: Any = Field(default=None, description="what the output should have been")
     comment: Annotated[str, Field(max_length=4000)] | None = None
+
+    @field_validator("label")
+    @classmethod
+    def _label_is_small(cls, label: Any) -> Any:
+        size = len(orjson.dumps(label))
+        if size > MAX_LABEL_BYTES:
+            raise ValueError(f"has {size} bytes of JSON, at most {MAX_LABEL_BYTES} are kept")
+        return label

@@ -220,6 +220,14 @@ def test_feedback_is_kept(api):
         assert api.post(f"/v1/jobs/{job['id']}/feedback", wrong).status_code == 422
 
 
+def test_a_label_that_is_no_label_is_refused(api):
+    path = f"/v1/jobs/{api.submit()['id']}/feedback"
+    assert api.post(path, {"label": "x" * (256 * 1024 - 2)}).status_code == 201
+    answer = api.post(path, {"label": "x" * (256 * 1024 - 1)})
+    assert answer.status_code == 422
+    assert answer.json["errors"][0]["pointer"] == "/label"
+
+
 @pytest.mark.parametrize(
     ("method", "path", "scope"),
     [
