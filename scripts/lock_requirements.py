@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 PROJECT = "jangada"
-EXTRAS = ("platform", "functions", "executors", "local", "dev")
+EXTRAS = ("platform", "functions", "executors", "gateway", "local", "dev")
 FOLDER = Path(__file__).resolve().parents[1] / "requirements"
 
 

@@ -40,6 +40,7 @@ def main() -> int:
     try:
         settings = Settings.from_env(os.environ)
         logs.configure(settings.log_level, settings.log_format)
+        options.provider = options.provider or settings.provider
         _run(_serve(options, settings))
     except (ConfigurationError, DeployRefusedError, OSError) as error:
         sys.stderr.write(f"gateway: {error}\n")
@@ -49,7 +50,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m jangada.gateway", description="The gateway by itself.")
-    parser.add_argument("--provider", choices=("process", "docker"), default="process")
+    parser.add_argument("--provider", choices=("process", "docker"), help="what functions run as [JANGADA_PROVIDER]")
     parser.add_argument("--stack", type=Path, help="the platform's own functions, deployed at once (process only)")
     parser.add_argument("--functions", type=Path, action="append", default=[], help="a folder of users' handlers")
     parser.add_argument("--user-stack", type=Path, action="append", default=[], help="a stack file of users' handlers")
@@ -77,7 +78,7 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
 
     stack = _stack(options)
     state = _state(options, settings)
-    provider = _provider(options, state, stack)
+    provider = _provider(options, settings, state, stack)
     listening = _listen(options)
     metrics = _listen_for_metrics(options)
     gateway = Gateway(
@@ -110,13 +111,9 @@ def _stack(options: argparse.Namespace) -> Stack | None:
     return load_stack(path.resolve(), os.environ) if path is not None else None
 
 
-def _provider(options: argparse.Namespace, state: GatewayState, stack: Stack | None) -> Provider:
+def _provider(options: argparse.Namespace, settings: Settings, state: GatewayState, stack: Stack | None) -> Provider:
     if options.provider == "docker":
-        from jangada.gateway.provider_docker import DockerProvider
-        from jangada.gateway.provider_docker_engine import Engine
-        from jangada.gateway.provider_docker_spec import DockerOptions
-
-        return DockerProvider(Engine(DockerOptions(options.state_file.resolve().parent / "secrets")), state.secret)
+        return _docker(settings, state)
     handlers = Handlers(stack.root if stack is not None else Path.cwd())
     if stack is not None:
         handlers.add_stack(stack, of_platform=True)
@@ -128,6 +125,27 @@ def _provider(options: argparse.Namespace, state: GatewayState, stack: Stack | N
     options.state_file.parent.mkdir(parents=True, exist_ok=True)
     return ProcessProvider(
         handlers, state.secret, environ=os.environ, log_dir=options.log_dir, state_file=options.state_file
+    )
+
+
+def _docker(settings: Settings, state: GatewayState) -> Provider:
+    try:
+        from jangada.gateway.provider_docker import DockerProvider
+        from jangada.gateway.provider_docker_engine import Engine
+        from jangada.gateway.provider_docker_spec import DockerOptions
+    except ImportError as error:
+        raise ConfigurationError(f"the docker provider needs the extra jangada[docker]: {error}") from error
+    # Who shares a network is one platform.
+    return DockerProvider(
+        Engine(
+            DockerOptions(
+                secrets_dir=settings.docker_secrets_dir,
+                owner=settings.docker_network,
+                network=settings.docker_network,
+                runtime=settings.docker_runtime,
+            )
+        ),
+        state.secret,
     )
 
 

@@ -204,6 +204,9 @@ class ProcessProvider:
 
     async def _write_secrets(self, deployment: FunctionDeployment) -> None:
         folder = private_folder(self._secrets_folder(deployment.key))
+        for path in folder.iterdir():
+            if path.name not in deployment.secrets:
+                path.unlink(missing_ok=True)
         for name in deployment.secrets:
             # With the store away, what was written at the last start is still right.
             with contextlib.suppress(StoreUnavailableError):

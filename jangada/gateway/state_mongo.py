@@ -64,20 +64,19 @@ class MongoState:
         """See `GatewayState`."""
 
         def write() -> dict[str, Any]:
-            document: dict[str, Any] | None = self._functions.find_one_and_update(
-                {"_id": _id(deployment.namespace, deployment.service)},
-                {
-                    "$set": {"spec": json.dumps(deployment.to_json()), "replicas": replicas},
-                    "$setOnInsert": {"created_at": self._clock()},
-                    "$inc": {"generation": 1},
-                },
-                upsert=True,
-                return_document=ReturnDocument.AFTER,
-            )
-            self._changed()
-            if document is None:
-                raise RuntimeError("an upsert gave no document")
-            return document
+            key = {"_id": _id(deployment.namespace, deployment.service)}
+            content = {"spec": json.dumps(deployment.to_json()), "replicas": replicas}
+            while True:
+                document: dict[str, Any] | None = self._functions.find_one_and_update(
+                    key, {"$set": content, "$inc": {"generation": 1}}, return_document=ReturnDocument.AFTER
+                )
+                # Not an upsert with $setOnInsert: the embedded store leaves that out.
+                if document is None:
+                    document = key | content | {"created_at": self._clock(), "generation": 1}
+                    if not _insert(self._functions, document):
+                        continue
+                self._changed()
+                return document
 
         return _deployed(await _run(write)).deployment
 
