@@ -22,7 +22,7 @@ from aiohttp.web_request import BaseRequest
 from jangada.clock import Clock, to_ms, utc_now
 from jangada.errors import JangadaError, QueueFullError, StoreUnavailableError
 from jangada.gateway.asynchronous_bodies import Bodies, Threads
-from jangada.gateway.asynchronous_call import CALLBACKS, AsyncCall, RetryPolicy, queue_of
+from jangada.gateway.asynchronous_call import CALLBACKS, AsyncCall, RetryPolicy, as_ascii, queue_of, storable
 from jangada.gateway.asynchronous_callbacks import Callbacks
 from jangada.gateway.asynchronous_sender import Sender
 from jangada.gateway.asynchronous_serving import QueueServer
@@ -134,13 +134,13 @@ class Asynchronous:
         callback_url = request.headers.get("X-Callback-Url") or None
         if callback_url is not None:
             self._callbacks.check(callback_url)
-        call_id = request[CALL_ID]
+        call_id = storable(request[CALL_ID]) or str(uuid.uuid4())
         call = AsyncCall(
             id=_own_id(call_id),
             call_id=call_id,
             function=function,
             method="POST",
-            target=target,
+            target=as_ascii(target),
             headers=_kept_headers(request, call_id),
             body=await self.bodies.keep(body),
             queue=queue_of(annotations),
@@ -283,12 +283,14 @@ def _own_id(call_id: str) -> str:
 
 def _kept_headers(request: BaseRequest, call_id: str) -> tuple[tuple[str, str], ...]:
     """The client's headers, and those that a call from here would get wrong."""
-    headers = [(name, value) for name, value in request.headers.items() if name.lower() not in _NOT_KEPT]
+    headers = [
+        (storable(name), storable(value)) for name, value in request.headers.items() if name.lower() not in _NOT_KEPT
+    ]
     names = {name.lower() for name, _ in headers}
     for name, value in (
         ("X-Call-Id", call_id),
         ("X-Forwarded-For", peer_address(request)),
-        ("X-Forwarded-Host", request.headers.get("Host", "")),
+        ("X-Forwarded-Host", storable(request.headers.get("Host", ""))),
     ):
         if name.lower() not in names:
             headers.append((name, value))

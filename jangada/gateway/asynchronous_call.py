@@ -139,6 +139,16 @@ def queue_of(annotations: Mapping[str, str]) -> str:
     return f"{QUEUE}.{name}" if _QUEUE_NAME.fullmatch(name) else QUEUE
 
 
+def storable(text: str) -> str:
+    """*text* without the bytes that were no UTF-8 (kept as lone surrogates by the parser, and sent on by nobody)."""
+    return text.encode("utf-8", "ignore").decode()
+
+
+def as_ascii(target: str) -> str:
+    """A raw path and query with everything beyond ASCII percent-encoded, byte for byte."""
+    return "".join(chr(byte) if byte < 128 else f"%{byte:02X}" for byte in target.encode("utf-8", "surrogateescape"))
+
+
 def _seconds(text: str, default: float) -> float:
     """A Go duration (``1m30s``) or plain seconds."""
     if text.isdecimal() and len(text) < 10:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from jangada.errors import NotFoundError
 from jangada.gateway.asynchronous_bodies import Bodies, Threads
-from jangada.gateway.asynchronous_call import CALLBACKS, UNREACHABLE, AsyncCall
+from jangada.gateway.asynchronous_call import CALLBACKS, UNREACHABLE, AsyncCall, storable
 from jangada.gateway.asynchronous_serving import Closed, Dropped, PutBack, Verdict
 from jangada.gateway.asynchronous_store import AsyncCallStore
 from jangada.gateway.headers import HOP_BY_HOP
@@ -81,6 +81,8 @@ class Callbacks:
 
     def check(self, url: str) -> None:
         """Judge *url* by itself. Raises `OutboundError`."""
+        if storable(url) != url:
+            raise OutboundError("refused", "a URL is UTF-8")
         self._guard.check(url)
 
     def enqueue(self, call: AsyncCall) -> None:

@@ -18,7 +18,7 @@ from yarl import URL
 from jangada.clock import Clock, to_ms, utc_now
 from jangada.errors import NotFoundError, StoreUnavailableError, TooLargeError
 from jangada.gateway.asynchronous_bodies import Bodies, Threads
-from jangada.gateway.asynchronous_call import UNREACHABLE, Answer, AsyncCall, Body
+from jangada.gateway.asynchronous_call import UNREACHABLE, Answer, AsyncCall, Body, storable
 from jangada.gateway.asynchronous_callbacks import Callbacks
 from jangada.gateway.asynchronous_serving import Closed, Dropped, PutBack, Verdict
 from jangada.gateway.asynchronous_store import AsyncCallStore, outcome_status
@@ -132,7 +132,11 @@ class Sender:
                 call.method, url, headers=headers, data=data or None, allow_redirects=False
             ) as response:
                 body = await self._bodies.keep(response.content.iter_any())
-                kept = tuple((name, value) for name, value in response.headers.items() if name.lower() not in _NOT_KEPT)
+                kept = tuple(
+                    (storable(name), storable(value))
+                    for name, value in response.headers.items()
+                    if name.lower() not in _NOT_KEPT
+                )
                 return Answer(response.status, kept, body, time.monotonic() - began)
         except TooLargeError as error:
             return told(UNREACHABLE, f"the answer cannot be kept: {error.detail}\n")

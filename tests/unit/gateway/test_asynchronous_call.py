@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from jangada.gateway.asynchronous_call import QUEUE, Answer, AsyncCall, Body, RetryPolicy, queue_of
+from jangada.gateway.asynchronous_call import (
+    QUEUE,
+    Answer,
+    AsyncCall,
+    Body,
+    RetryPolicy,
+    as_ascii,
+    queue_of,
+    storable,
+)
 from jangada.gateway.asynchronous_callbacks import CallbackGuard, callback_headers
 from jangada.webhooks.guard import OutboundError
 
@@ -91,3 +100,9 @@ def test_internal_receivers_are_called_only_where_the_operator_says_so():
     CallbackGuard(("*",)).check("http://10.1.2.3:9/x")
     with pytest.raises(OutboundError):
         CallbackGuard(("*",)).check("file:///etc/passwd")
+
+
+def test_bytes_that_are_no_utf_8_are_neither_stored_nor_lost_from_a_path():
+    as_parsed = b"/a\xff\xc3\xa9?q=%2F".decode("utf-8", "surrogateescape")
+    assert as_ascii(as_parsed) == "/a%FF%C3%A9?q=%2F"
+    assert storable("Bearer \udcff\u00e9") == "Bearer \u00e9"
