@@ -22,6 +22,7 @@ from pymongo import ASCENDING, MongoClient, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from jangada.clock import utc_now
+from jangada.errors import StoreUnavailableError
 from jangada.gateway.deployment import FunctionDeployment
 from jangada.gateway.sealing import Sealer
 from jangada.gateway.stack import DEFAULT_NAMESPACE
@@ -63,20 +64,19 @@ class MongoState:
     async def put(self, deployment: FunctionDeployment, replicas: int) -> FunctionDeployment:
         """See `GatewayState`."""
 
+        key = {"_id": _id(deployment.namespace, deployment.service)}
+        facts = {"spec": json.dumps(deployment.to_json()), "replicas": replicas}
+
         def write() -> dict[str, Any]:
-            key = {"_id": _id(deployment.namespace, deployment.service)}
-            content = {"spec": json.dumps(deployment.to_json()), "replicas": replicas}
-            while True:
-                document: dict[str, Any] | None = self._functions.find_one_and_update(
-                    key, {"$set": content, "$inc": {"generation": 1}}, return_document=ReturnDocument.AFTER
-                )
-                # Not an upsert with $setOnInsert: the embedded store leaves that out.
-                if document is None:
-                    document = key | content | {"created_at": self._clock(), "generation": 1}
-                    if not _insert(self._functions, document):
-                        continue
-                self._changed()
-                return document
+            # Not one upsert with $setOnInsert: the embedded server leaves that out.
+            _insert(self._functions, key | facts | {"generation": 0, "created_at": self._clock()})
+            document: dict[str, Any] | None = self._functions.find_one_and_update(
+                key, {"$set": facts, "$inc": {"generation": 1}}, return_document=ReturnDocument.AFTER
+            )
+            self._changed()
+            if document is None:
+                raise StoreUnavailableError(f"{key['_id']} was removed in this very moment")
+            return document
 
         return _deployed(await _run(write)).deployment
 
