@@ -14,6 +14,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
@@ -23,6 +24,7 @@ from jangada.client.retrying import RETRYABLE_STATUSES, delay_s, parse_retry_aft
 from jangada.clock import utc_now
 
 _CONNECT_S = 10.0
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _MOST_ERROR_BYTES = 256 * 1024
 _STILL_HANDLED = "idempotency_in_progress"
 """Our connection broke, the platform goes on with the first try: its answer will be there in a moment."""
@@ -157,7 +159,9 @@ def foreign_errors(url: str) -> Iterator[None]:
     except requests.exceptions.Timeout as error:
         raise UnreachableError(f"{url} did not answer in time") from error
     except requests.exceptions.RequestException as error:
-        raise UnreachableError(f"cannot reach {url}: {_reason(error)}") from error
+        # On this very machine the likeliest cause is that nothing runs.
+        hint = "; `jangada up` starts a platform here" if (urlsplit(url).hostname or "") in _LOOPBACK else ""
+        raise UnreachableError(f"cannot reach {url}: {_reason(error)}{hint}") from error
 
 
 def read_json(response: requests.Response) -> Any:

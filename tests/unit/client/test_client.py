@@ -6,6 +6,7 @@ import requests
 
 from jangada.client import (
     ApiError,
+    Client,
     DigestError,
     InvalidRequestError,
     JobNotSucceededError,
@@ -120,6 +121,12 @@ def test_a_connection_refused_is_told_in_few_words():
     refused.__cause__ = ConnectionRefusedError(111, "Connection refused")
     client, _ = client_of(FakePlatform(refused), retries=0)
     with pytest.raises(UnreachableError, match=r"^cannot reach http://platform.test: Connection refused$"):
+        client.get(JOB_ID)
+
+
+def test_a_platform_that_does_not_run_here_is_said_how_to_start():
+    client = Client("http://127.0.0.1:9", "jgd_key", retries=0)
+    with pytest.raises(UnreachableError, match=r"jangada up"):
         client.get(JOB_ID)
 
 
