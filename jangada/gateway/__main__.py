@@ -58,7 +58,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--listen-fd", type=int, help="serve on this inherited socket instead of --host and --port")
     parser.add_argument("--metrics-port", type=int, help="Prometheus' port on the same host, 0 for none [8082]")
-    parser.add_argument("--state", choices=("mongo", "memory"), help="memory unless JANGADA_MONGO_URL is set")
+    parser.add_argument(
+        "--state", choices=("mongo", "memory"), help="memory unless JANGADA_MONGO_URL, or the secret mongo-url, is set"
+    )
     parser.add_argument("--log-dir", type=Path, default=Path(".jangada/logs"))
     parser.add_argument("--state-file", type=Path, default=Path(".jangada/run/functions.json"))
     return parser.parse_args()
@@ -150,7 +152,8 @@ def _docker(settings: Settings, state: GatewayState) -> Provider:
 
 
 def _state(options: argparse.Namespace, settings: Settings) -> GatewayState:
-    kind = options.state or ("mongo" if os.environ.get("JANGADA_MONGO_URL") else "memory")
+    has_store = os.environ.get("JANGADA_MONGO_URL") or (settings.secrets_dir / "mongo-url").is_file()
+    kind = options.state or ("mongo" if has_store else "memory")
     if kind == "memory":
         return MemoryState()
     from jangada.gateway.sealing import KEY_FILE, Sealer

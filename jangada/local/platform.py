@@ -173,12 +173,17 @@ class Platform:
 
     def _environ(self, ports: Mapping[str, int], password: str) -> dict[str, str]:
         inherited = {name: value for name, value in self.environ.items() if name not in _NOT_INHERITED}
+        redis_url = f"redis://:{password}@127.0.0.1:{ports['redis']}/0"
+        mongo_url = f"mongodb://127.0.0.1:{ports['mongo']}"
         artifacts = self.settings.artifacts
+        # The names by which stack.yml knows them: `faas-cli up` on this platform finds its secrets.
+        write_private(self.home.secrets_dir / "redis-url", redis_url)
+        write_private(self.home.secrets_dir / "mongo-url", mongo_url)
         return inherited | {
             "JANGADA_HOME": str(self.home.path),
             "JANGADA_PORT": str(self.port),
-            "JANGADA_REDIS_URL": f"redis://:{password}@127.0.0.1:{ports['redis']}/0",
-            "JANGADA_MONGO_URL": f"mongodb://127.0.0.1:{ports['mongo']}",
+            "JANGADA_REDIS_URL": redis_url,
+            "JANGADA_MONGO_URL": mongo_url,
             "JANGADA_SECRETS_DIR": str(self.home.secrets_dir),
             # One machine: a folder is quicker than GridFS, and what it holds can be looked at.
             "JANGADA_ARTIFACTS": f"folder:{self.home.artifacts_dir}" if artifacts == "gridfs" else artifacts,
