@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 from tests.requires import requires, requires_docker
 
+ROOT = Path(__file__).resolve().parents[1]
 BASE_IMAGES = ("jangada/base:bookworm", "python:3.12-slim")
 
 
@@ -37,6 +40,15 @@ def build(folder: Path, tag: str, **arguments: str) -> str:
     flags = [text for name, value in arguments.items() for text in ("--build-arg", f"{name}={value}")]
     docker("build", "--quiet", *flags, "--tag", tag, str(folder))
     return tag
+
+
+def build_function(handler: Path, tag: str) -> str:
+    """What ``faas-cli build`` does for a function of the template python3-jangada [contract §6.2]; returns *tag*."""
+    with tempfile.TemporaryDirectory() as folder:
+        context = Path(folder) / "context"
+        shutil.copytree(ROOT / "template" / "python3-jangada", context)
+        shutil.copytree(handler, context / "function", dirs_exist_ok=True)
+        return build(context, tag, BASE_IMAGE=base_image(), ADDITIONAL_PACKAGE="")
 
 
 def remove_containers(label: str) -> None:
