@@ -20,8 +20,8 @@ Key = tuple[str, str]
 """Function name and namespace."""
 
 RESOURCES = ("memory", "cpu", "nvidia.com/gpu", "amd.com/gpu", "intel.com/gpu")
-_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
-_ROUTE = re.compile(r"^/?[A-Za-z0-9._-]+$")
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_ROUTE = re.compile(r"/?[A-Za-z0-9._-]+")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -70,7 +70,7 @@ class FunctionDeployment:
         if not isinstance(body, dict):
             raise BadRequestError("the body must be a JSON object")
         service, image = _text(body, "service"), _text(body, "image")
-        if not _LABEL.match(service):
+        if not _LABEL.fullmatch(service):
             raise BadRequestError(
                 f"service {service[:80]!r} is not valid: lower-case letters, digits and hyphens, at most 63 characters"
             )
@@ -81,7 +81,7 @@ class FunctionDeployment:
             raise BadRequestError("readOnlyRootFilesystem must be true or false")
         annotations = _texts(body, "annotations")
         for word in filter(None, (word.strip() for word in annotations.get(ROUTES_ANNOTATION, "").split(","))):
-            if not _ROUTE.match(word):
+            if not _ROUTE.fullmatch(word):
                 raise BadRequestError(f"{word!r} in {ROUTES_ANNOTATION} is no path segment")
         return cls(
             service=service,
@@ -159,14 +159,14 @@ def namespace_of(body: Mapping[str, Any]) -> str:
 
 def namespace_name(text: str) -> str:
     """*text* if it is a DNS label. Raises `BadRequestError`."""
-    if not _LABEL.match(text):
+    if not _LABEL.fullmatch(text):
         raise BadRequestError("namespace not valid")
     return text
 
 
 def secret_name(text: str) -> str:
     """*text* if a secret may be called that: a DNS-1123 subdomain. Raises `BadRequestError`."""
-    if not (0 < len(text) <= 253 and all(_LABEL.match(part) for part in text.split("."))):
+    if not (0 < len(text) <= 253 and all(_LABEL.fullmatch(part) for part in text.split("."))):
         raise BadRequestError(
             f"secret name {text[:80]!r} is not valid: lower-case letters, digits, hyphens and dots, nothing else"
         )

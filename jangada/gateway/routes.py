@@ -167,7 +167,7 @@ def clean_path(path: str) -> str:
             del kept[-1:]
         elif segment not in {"", "."}:
             kept.append(segment)
-    return "/" + "/".join(kept) + ("/" if kept and path.endswith(("/", "/.", "/..")) else "")
+    return "/" + "/".join(kept) + ("/" if kept and path.endswith("/") else "")
 
 
 def raw_path(request: BaseRequest) -> str:

@@ -22,8 +22,8 @@ from jangada.errors import ConfigurationError
 ROUTES_ANNOTATION = "jangada.io/routes"
 DEFAULT_NAMESPACE = "openfaas-fn"
 
-_NAME = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
-_ROUTE = re.compile(r"^/?[A-Za-z0-9._-]+$")
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_ROUTE = re.compile(r"/?[A-Za-z0-9._-]+")
 # As faas-cli substitutes [contract §6.1]: `:-`, `:=`, `=`, `:+` and `:?` all mean "default".
 _VARIABLE = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(?:(?::[-=+?]|=)([^}]*))?\}|\$\{")
 
@@ -186,7 +186,7 @@ class _Reader:
 
     def function(self, name: str, node: yaml.Node) -> StackFunction:
         values = self.mapping(node, f"function {name}", _FUNCTION_KEYS)
-        if not _NAME.match(name):
+        if not _NAME.fullmatch(name):
             raise self.wrong(node, f"function name {name!r} must be lower-case letters, digits and hyphens, at most 63")
         for key in ("lang", "handler", "image"):
             if key not in values:
@@ -198,7 +198,7 @@ class _Reader:
         }
         annotations = self.strings(values.get("annotations"), f"{name}.annotations")
         for route in filter(None, (word.strip() for word in annotations.get(ROUTES_ANNOTATION, "").split(","))):
-            if not _ROUTE.match(route):
+            if not _ROUTE.fullmatch(route):
                 raise self.wrong(values["annotations"], f"{name}: {route!r} in {ROUTES_ANNOTATION} is no path segment")
         environment = self._environment_files(values.get("environment_file"), name)
         environment |= self.strings(values.get("environment"), f"{name}.environment")

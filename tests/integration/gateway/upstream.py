@@ -137,7 +137,7 @@ class Front:
 
 
 @contextlib.contextmanager
-def running_gateway(provider: FixedProvider, **options) -> Iterator[Front]:
+def running_gateway(provider: FixedProvider, metrics=None, **options) -> Iterator[Front]:
     """A gateway on a thread and event loop of its own."""
     listening = socket.create_server(("127.0.0.1", 0))
     loop = asyncio.new_event_loop()
@@ -148,7 +148,7 @@ def running_gateway(provider: FixedProvider, **options) -> Iterator[Front]:
     def on_loop(coroutine) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, loop).result(20)
 
-    on_loop(gateway.start(listening))
+    on_loop(gateway.start(listening, metrics))
     try:
         yield Front(gateway, provider, listening.getsockname()[1])
     finally:
