@@ -75,7 +75,3 @@ class Accounting:
         """How many invocations ended: what OpenFaaS calls ``invocationCount``."""
         account = self.accounts.get(function)
         return account.ended if account is not None else 0
-
-    def forget(self, function: str) -> None:
-        """Drop the account of a function that is no more."""
-        self.accounts.pop(function, None)

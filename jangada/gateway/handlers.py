@@ -7,7 +7,7 @@ handler by its image's name, whatever the registry and tag are, else by its own 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,10 +85,6 @@ class Handlers:
                 f"or run the gateway with Docker. Handlers here: {', '.join(sorted(self._by_name)) or 'none'}"
             )
         return named
-
-    def names(self) -> Mapping[str, Handler]:
-        """All of them."""
-        return dict(self._by_name)
 
     def _add(self, handler: Handler) -> None:
         before = self._by_name.get(handler.name)

@@ -172,6 +172,7 @@ class ProcessProvider:
     async def _drained(self, fleet: Fleet, key: Key) -> None:
         await fleet.remove()
         if key not in self._fleets:
+            self._logs.pop(key, None)
             shutil.rmtree(self._secrets_folder(key), ignore_errors=True)
         self._write_state()
 

@@ -18,6 +18,7 @@ from jangada.gateway.headers import request_headers, response_headers
 from jangada.gateway.provider import Replica
 from jangada.gateway.refusal import Refusal, refuse
 from jangada.gateway.resolver import NoReplicaError, Resolver
+from jangada.gateway.websocket import bridge, wants_websocket
 
 CLIENT_LEFT = 499
 """Accounted when the client closed the connection before its answer; never sent."""
@@ -97,6 +98,8 @@ class Proxy:
             except aiohttp.ClientConnectorError:
                 # Nothing was sent, so another replica may have it whatever the method is.
                 self._resolver.suspect(replica)
+            except aiohttp.WSServerHandshakeError as error:
+                return no(refusals.BAD_UPSTREAM, f"{function.service} opens no WebSocket: it answered {error.status}")
             except (aiohttp.ClientError, TimeoutError) as error:
                 if body.is_stalled:
                     return no(refusals.SLOW_REQUEST, f"no byte of the body came for {self._idle_s:.0f} s")
@@ -112,6 +115,8 @@ class Proxy:
             raise RuntimeError("the proxy is not open")
         replica.in_flight += 1
         try:
+            if wants_websocket(request):
+                return await bridge(self._session, request, URL(replica.address + target, encoded=True), headers)
             async with self._session.request(
                 request.method,
                 # `encoded`: %2F stays %2F, dots and doubled slashes stay.

@@ -59,12 +59,6 @@ class StackFunction:
         """``"jobs,/problems"`` in the annotation is ``("/v1/jobs", "/problems")`` here."""
         return parse_routes(self.annotations.get(ROUTES_ANNOTATION, ""))
 
-    @property
-    def min_replicas(self) -> int:
-        """Replicas to start with: label ``com.openfaas.scale.min``, 1 when it is absent or no number."""
-        text = self.labels.get("com.openfaas.scale.min", "1")
-        return max(1, int(text)) if text.isdigit() else 1
-
 
 @dataclass(frozen=True, slots=True)
 class Stack:

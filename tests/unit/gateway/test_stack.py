@@ -38,7 +38,7 @@ def test_a_stack_is_read_with_its_routes_and_defaults(tmp_path):
     function = load(tmp_path, GOOD).functions["router"]
     assert function.image == "ghcr.io/jangada/jangada-router:0.1.0"
     assert function.routes == ("/v1/jobs", "/v1/openapi.json", "/problems")
-    assert (function.namespace, function.min_replicas) == ("openfaas-fn", 1)
+    assert function.namespace == "openfaas-fn"
     assert (dict(function.environment), function.secrets) == ({"MODE": "fast"}, ("one", "two"))
 
 
