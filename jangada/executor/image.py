@@ -36,9 +36,15 @@ def stage_image(manifest: AlgorithmManifest, stage: Path, *, gpu: bool = False) 
         special, plain = folder / GPU_REQUIREMENTS, folder / "requirements.txt"
         file = special if gpu and special.is_file() else plain
         if file.is_file():
-            wanted.append(file.read_text(encoding="utf-8").rstrip())
+            text = file.read_text(encoding="utf-8").rstrip()
+            wanted += [_at(executors / manifest.folder.name, line) for line in text.splitlines()]
     (stage / "requirements.txt").write_text("\n".join(wanted) + "\n", encoding="utf-8")
     (stage / "apt.txt").write_text("".join(f"{name}\n" for name in manifest.apt), encoding="utf-8")
+
+
+def _at(folder: Path, line: str) -> str:
+    """*line* of a requirements file; a path in it is relative to the algorithm's folder, not to where pip runs."""
+    return str(folder.absolute() / line) if line.startswith(("./", "../")) else line
 
 
 def main(arguments: list[str] | None = None) -> int:

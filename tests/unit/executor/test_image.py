@@ -35,6 +35,14 @@ def test_an_image_gets_the_algorithm_what_it_shares_and_the_right_requirements(
     assert [folder.name for folder in found.import_folders] == ["one", "lib"]
 
 
+def test_a_path_among_the_requirements_is_the_algorithm_s(algorithm: Path, tmp_path: Path) -> None:
+    (algorithm / "requirements.txt").write_text("# ours\n./weights\nnumpy==2\n")
+    stage = tmp_path / "stage"
+    stage_image(load_manifest(algorithm), stage)
+    weights = stage / "executors" / "one" / "weights"
+    assert (stage / "requirements.txt").read_text() == f"# ours\n{weights}\nnumpy==2\npillow==1\n"
+
+
 def test_a_wrong_manifest_is_one_line_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path), "--stage", str(tmp_path / "stage")]) == 2
     assert capsys.readouterr().err.startswith("jangada.executor.image: ")
