@@ -61,17 +61,18 @@ class AlgorithmManifest:
 
         A shared folder that is a package is imported by its name, so the folder above it counts.
         """
-        shared = (folder.parent if (folder / "__init__.py").is_file() else folder for folder in self._shared_folders)
+        shared = (folder.parent if (folder / "__init__.py").is_file() else folder for folder in self.shared_folders)
         return tuple(dict.fromkeys((self.folder, *shared)))
 
     @property
-    def _shared_folders(self) -> tuple[Path, ...]:
+    def shared_folders(self) -> tuple[Path, ...]:
+        """What it shares with other algorithms, next to its own folder."""
         return tuple(self.folder.parent / name for name in self.shared)
 
     @property
     def requirements(self) -> tuple[Path, ...]:
         """The requirements files that exist: its own and those of the shared folders."""
-        files = (folder / "requirements.txt" for folder in (self.folder, *self._shared_folders))
+        files = (folder / "requirements.txt" for folder in (self.folder, *self.shared_folders))
         return tuple(file for file in files if file.is_file())
 
 

@@ -28,11 +28,12 @@ def stage_image(manifest: AlgorithmManifest, stage: Path, *, gpu: bool = False) 
     place of its ``requirements.txt``.
     """
     executors = stage / "executors"
-    for folder in manifest.import_folders:
+    folders = (manifest.folder, *manifest.shared_folders)
+    for folder in folders:
         shutil.copytree(folder, executors / folder.name, ignore=_LEAVE_OUT, dirs_exist_ok=True)
     (stage / "main").symlink_to(Path("executors") / manifest.folder.name)
     wanted = []
-    for folder in manifest.import_folders:
+    for folder in folders:
         special, plain = folder / GPU_REQUIREMENTS, folder / "requirements.txt"
         file = special if gpu and special.is_file() else plain
         if file.is_file():

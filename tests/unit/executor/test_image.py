@@ -35,6 +35,15 @@ def test_an_image_gets_the_algorithm_what_it_shares_and_the_right_requirements(
     assert [folder.name for folder in found.import_folders] == ["one", "lib"]
 
 
+def test_a_shared_package_lies_beside_the_algorithm(algorithm: Path, tmp_path: Path) -> None:
+    (tmp_path / "executors" / "lib" / "__init__.py").touch()
+    stage = tmp_path / "stage"
+    stage_image(load_manifest(algorithm), stage)
+    assert sorted(path.name for path in (stage / "executors").iterdir()) == ["lib", "one"]
+    assert "pillow==1" in (stage / "requirements.txt").read_text()
+    load_manifest((stage / "main").resolve())
+
+
 def test_a_path_among_the_requirements_is_the_algorithm_s(algorithm: Path, tmp_path: Path) -> None:
     (algorithm / "requirements.txt").write_text("# ours\n./weights\nnumpy==2\n")
     stage = tmp_path / "stage"
