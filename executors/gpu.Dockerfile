@@ -3,7 +3,8 @@
 #   docker build -f executors/gpu.Dockerfile --build-arg ALGORITHM=text-embed -t jangada-text-embed-gpu .
 #
 # Where the algorithm has a requirements-gpu.txt (onnxruntime-gpu instead of onnxruntime, say), it takes
-# the place of its requirements.txt. Run it with --gpus; without a GPU it refuses to start unless JANGADA_ALLOW_CPU=1.
+# the place of its requirements.txt. Run it with --gpus. Where no GPU is visible it says so at start: an algorithm that
+# needs one refuses (unless JANGADA_ALLOW_CPU=1), one that can do without runs on the CPU.
 ARG CUDA_IMAGE=nvidia/cuda:12.6.3-cudnn-runtime-ubuntu24.04
 FROM ${CUDA_IMAGE} AS base
 RUN apt-get update \

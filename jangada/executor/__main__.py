@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from jangada.algorithms.manifest import MANIFEST_NAME, AlgorithmManifest, find_algorithms, load_manifest
@@ -47,12 +48,23 @@ def find_manifest(algorithm: str, settings: Settings) -> AlgorithmManifest:
     return known[algorithm]
 
 
+def expects_gpu(manifest: AlgorithmManifest, environ: Mapping[str, str]) -> bool:
+    """Whether it can use a GPU and lies in an image made for one: those set what NVIDIA's runtime reads."""
+    return "gpu" in manifest.device and environ.get("NVIDIA_VISIBLE_DEVICES", "void") not in {"", "void", "none"}
+
+
 def _run(options: argparse.Namespace, settings: Settings, manifest: AlgorithmManifest) -> int:
     from jangada.executor import start
 
     if manifest.device == "gpu" and not settings.allow_cpu and not start.has_gpu():
         raise ConfigurationError(
             f"{manifest.name} needs a GPU and this machine shows none; JANGADA_ALLOW_CPU=1 runs it on the CPU"
+        )
+    if expects_gpu(manifest, os.environ) and not start.has_gpu():
+        print(  # noqa: T201 — the answer to a person
+            f"jangada.executor: this image is for GPUs and none is visible: {manifest.name} runs on the CPU; "
+            "start the container with --gpus",
+            file=sys.stderr,
         )
     python = Path(sys.executable)
     if not options.no_env:

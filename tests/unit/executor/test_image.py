@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from jangada.algorithms.manifest import load_manifest
+from jangada.executor.__main__ import expects_gpu
 from jangada.executor.image import main, stage_image
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -50,6 +54,24 @@ def test_a_path_among_the_requirements_is_the_algorithm_s(algorithm: Path, tmp_p
     stage_image(load_manifest(algorithm), stage)
     weights = stage / "executors" / "one" / "weights"
     assert (stage / "requirements.txt").read_text() == f"# ours\n{weights}\nnumpy==2\npillow==1\n"
+
+
+@pytest.mark.parametrize("folder", sorted(path.parent for path in ROOT.glob("executors/*/executor.yml")), ids=str)
+def test_every_algorithm_of_ours_is_complete_in_its_image(folder: Path, tmp_path: Path) -> None:
+    stage_image(load_manifest(folder), tmp_path)
+    staged = load_manifest((tmp_path / "main").resolve())
+    assert all(path.is_dir() for path in staged.import_folders)
+    assert {path.name for path in (tmp_path / "executors").iterdir()} == {folder.name, *staged.shared}
+
+
+@pytest.mark.parametrize(
+    ("device", "visible", "expected"),
+    [("cpu+gpu", "all", True), ("gpu", "0", True), ("cpu", "all", False), ("cpu+gpu", "void", False)],
+)
+def test_only_an_image_for_gpus_misses_one(algorithm: Path, device: str, visible: str, expected: bool) -> None:
+    manifest = replace(load_manifest(algorithm), device=device)
+    assert expects_gpu(manifest, {"NVIDIA_VISIBLE_DEVICES": visible}) is expected
+    assert not expects_gpu(manifest, {})
 
 
 def test_a_wrong_manifest_is_one_line_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
