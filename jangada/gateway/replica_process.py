@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from jangada.errors import JangadaError
 from jangada.gateway.deployment import FunctionDeployment
 from jangada.gateway.function_log import FunctionLog
 from jangada.gateway.handlers import Handler
@@ -94,7 +95,7 @@ class ReplicaProcess:
                 started = time.monotonic()
                 try:
                     await self._live()
-                except OSError as error:
+                except (OSError, ValueError, JangadaError) as error:
                     self.note = f"cannot start: {error}"
                     log.error("function.start_failed", function=name, reason=str(error))
                 delay_s = self._backoff.after(time.monotonic() - started)

@@ -7,9 +7,6 @@ import binascii
 import os
 from pathlib import Path
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from jangada.errors import ConfigurationError
 
 KEY_FILE = "gateway-key"
@@ -21,7 +18,7 @@ class Sealer:
     """Seals bytes for a place, such as ``namespace/name``: what is sealed for one cannot be opened as another."""
 
     def __init__(self, key: bytes) -> None:
-        self._cipher = AESGCM(key)
+        self._key = key
 
     @classmethod
     def from_folder(cls, folder: Path) -> Sealer:
@@ -51,12 +48,18 @@ class Sealer:
 
     def seal(self, place: str, content: bytes) -> bytes:
         """*content*, unreadable without the key."""
+        # Imported at need: a gateway without secrets is 8 MB smaller.
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
         nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, content, place.encode())
+        return nonce + AESGCM(self._key).encrypt(nonce, content, place.encode())
 
     def open(self, place: str, sealed: bytes) -> bytes:
         """What was sealed for *place*. Raises `ConfigurationError` under another key."""
+        from cryptography.exceptions import InvalidTag
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
         try:
-            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], place.encode())
+            return AESGCM(self._key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], place.encode())
         except InvalidTag as error:
             raise ConfigurationError(f"the secret {place} was sealed under another {KEY_FILE}") from error

@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
-from jangada.errors import StoreUnavailableError
+from jangada.errors import ConfigurationError, StoreUnavailableError
 from jangada.gateway.deployment import FunctionDeployment, namespace_name, namespace_of, secret_name
 from jangada.gateway.errors import BadQueryError, BadRequestError, ControlError, UnknownFunctionError
 from jangada.gateway.provider import LogMessage
@@ -52,6 +52,8 @@ def failure(error: Exception) -> web.Response:
         return web.Response(status=503, text=f"{error}\n", headers={"Retry-After": "2"})
     if isinstance(error, ControlError):
         return web.Response(status=error.status, text=f"{error}\n")
+    if isinstance(error, ConfigurationError):
+        return web.Response(status=500, text=f"{error}\n")
     raise error
 
 
@@ -356,7 +358,10 @@ async def _body(request: BaseRequest) -> Any:
 
 def _parse(raw: bytes) -> Any:
     try:
-        return json.loads(raw)
+        body = json.loads(raw)
+        # Half a surrogate pair is a text in JSON, and neither in an environment nor in a file.
+        json.dumps(body, ensure_ascii=False).encode()
+        return body
     except (ValueError, RecursionError) as error:
         raise BadRequestError("the body is not JSON") from error
 

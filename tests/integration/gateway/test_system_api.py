@@ -141,6 +141,7 @@ def test_invocations_are_counted_whatever_their_code_is(front):
         ("POST", "/system/functions", b"x" * (4 * 1024 * 1024 + 1), 400, "bytes"),
         ("POST", "/system/functions", b'{"service": "\xff"}', 400, "not JSON"),
         ("POST", "/system/functions", b"[" * 100_000, 400, "not JSON"),
+        ("POST", "/system/secrets", b'{"name": "x", "value": "\\ud800"}', 400, "not JSON"),
         ("DELETE", "/system/functions", {}, 400, "functionName"),
         ("GET", "/system/functions?namespace=none", None, 400, "namespace not valid"),
         ("POST", "/system/scale-function/echo", {"replicas": -1}, 400, "Error unmarshalling request body"),
