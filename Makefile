@@ -4,11 +4,11 @@
 PYTHON ?=
 BIN := .venv/bin
 
-TESTS := tests/unit tests/contract tests/integration tests/e2e
+TESTS := tests/unit tests/contract tests/integration tests/fuzz tests/e2e
 PYTEST := $(BIN)/python -m pytest
 ARGS ?=
 
-.PHONY: help install check fix test test-unit test-contract test-integration test-e2e test-chaos chaos bench demo up down lock openapi clean
+.PHONY: help install check fix test test-unit test-contract test-integration test-e2e test-chaos chaos fuzz bench demo up down lock openapi clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -32,7 +32,7 @@ fix: install  ## Format, and mend what the linter can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: install  ## Everything but long chaos: unit, contract, integration, e2e, a short chaos (ARGS="-k name")
+test: install  ## Everything but long runs: unit, contract, integration, e2e, a short chaos, a short fuzz (ARGS="-k name")
 	$(PYTEST) $(TESTS) tests/chaos $(ARGS)
 
 test-unit: install  ## No socket, no sleep
@@ -49,6 +49,9 @@ test-e2e: install  ## Stories through the public API of an embedded platform
 
 test-chaos chaos: install  ## kill -9 of everything at random moments, then count (CHAOS_SEED, CHAOS_JOBS)
 	$(PYTEST) tests/chaos $(ARGS)
+
+fuzz: install  ## 10,000 malformed requests of each kind to a gateway (FUZZ_SEED, FUZZ_REQUESTS)
+	FUZZ_REQUESTS=$${FUZZ_REQUESTS:-10000} $(PYTEST) tests/fuzz $(ARGS)
 
 bench: install  ## Every benchmark, results as JSON in benchmarks/results
 	@for file in $$(grep -l '"--out"' benchmarks/*/*.py); do \

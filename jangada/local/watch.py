@@ -114,18 +114,21 @@ class Watch:
     watched: Watched
     reload: Reload
     tell: Tell
-    _seen: Seen | None = None
+    _seen: Seen = field(init=False)
     _reloading: dict[str, threading.Thread] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._seen = scan(self.watched)
 
     def look(self) -> frozenset[str]:
         """
         The parts to start again now; functions are seen to in the background.
 
-        The first look only remembers.
+        Counted from when this was made: a change while all still starts is acted on once it is up.
         """
         now = scan(self.watched)
         before, self._seen = self._seen, now
-        if before is None or before == now:
+        if before == now:
             return frozenset()
         changed = sorted(path for path in before.keys() | now.keys() if before.get(path) != now.get(path))
         whole = Concerned()
