@@ -62,15 +62,21 @@ class Engine:
 
     def __init__(self, options: DockerOptions, base_url: str | None = None, timeout_s: float = 60.0) -> None:
         self.options = options
-        url = base_url or os.environ.get("DOCKER_HOST")
-        self._api: Any = docker.APIClient(base_url=url, version="1.41", timeout=timeout_s, max_pool_size=_CONNECTIONS)
+        self._url = base_url or os.environ.get("DOCKER_HOST")
+        self._timeout_s = timeout_s
+        self._api: Any = None
 
     def close(self) -> None:
         """Release its connections."""
-        self._api.close()
+        if self._api is not None:
+            self._api.close()
 
     def prepare(self) -> None:
-        """Make the functions' network where it is missing."""
+        """Connect, and make the functions' network where it is missing; to be called first."""
+        # The newest version of its interface that both sides know: old ones are not understood for ever.
+        self._api = docker.APIClient(
+            base_url=self._url, version="auto", timeout=self._timeout_s, max_pool_size=_CONNECTIONS
+        )
         try:
             self._api.inspect_network(self.options.network)
         except docker.errors.NotFound:

@@ -10,6 +10,9 @@ from datetime import UTC, datetime
 import pytest
 
 from jangada.gateway.errors import DeployRefusedError
+from jangada.gateway.provider_docker import DockerProvider
+from jangada.gateway.provider_docker_engine import Engine
+from jangada.gateway.provider_docker_spec import DockerOptions
 from tests.docker_engine import docker
 from tests.integration.docker.conftest import IMAGE, deployment, facts_of, get
 
@@ -303,3 +306,18 @@ def test_an_update_of_a_secret_reaches_new_replicas(open_provider, secrets):
             return [facts_of(one.address)["secrets"]["key"] for one in provider.replicas(*KEY)]
 
     assert run(story) == ["new", "new"]
+
+
+def test_no_engine_is_told(owner, tmp_path):
+    provider = DockerProvider(Engine(DockerOptions(secrets_dir=tmp_path, owner=owner), "tcp://127.0.0.1:1"), no_secret)
+
+    async def story():
+        with pytest.raises(DeployRefusedError, match="no Docker Engine"):
+            await provider.start()
+        await provider.stop()
+
+    run(story)
+
+
+async def no_secret(namespace: str, name: str) -> None:
+    return None
