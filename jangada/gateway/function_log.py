@@ -23,6 +23,8 @@ FILE_BYTES = 8 * 1024 * 1024
 """Then the file moves to ``<file>.1``."""
 
 _FOLLOWER_CHUNKS = 10_000
+_FLUSH_S = 0.02
+"""A busy function writes a line per request; the file is opened this often at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class FunctionLog:
         self._ring: deque[_Chunk] = deque()
         self._ring_bytes = 0
         self._followers: set[asyncio.Queue[_Chunk]] = set()
+        self._pending = bytearray()
         self._load()
 
     async def pump(self, instance: str, stream: asyncio.StreamReader) -> None:
@@ -60,6 +63,7 @@ class FunctionLog:
         finally:
             if rest:
                 self.add(instance, rest)
+            self._flush()
 
     def add(self, instance: str, text: bytes) -> None:
         """Keep *text*: lines without the last newline."""
@@ -69,9 +73,9 @@ class FunctionLog:
             with contextlib.suppress(asyncio.QueueFull):
                 follower.put_nowait(chunk)
         prefix = f"{_stamp(chunk.at)} {instance} ".encode()
-        # A disk that is full must not take the function down.
-        with contextlib.suppress(OSError):
-            self._write(prefix + text.replace(b"\n", b"\n" + prefix) + b"\n")
+        if not self._pending:
+            asyncio.get_running_loop().call_later(_FLUSH_S, self._flush)
+        self._pending += prefix + text.replace(b"\n", b"\n" + prefix) + b"\n"
 
     async def messages(
         self, *, tail: int | None, follow: bool, since: datetime | None, instance: str | None
@@ -103,9 +107,13 @@ class FunctionLog:
         while self._ring_bytes > RING_BYTES and len(self._ring) > 1:
             self._ring_bytes -= len(self._ring.popleft().text)
 
-    def _write(self, data: bytes) -> None:
+    def _flush(self) -> None:
+        if not self._pending:
+            return
+        data, self._pending = self._pending, bytearray()
         # Opened each time: whoever rotates the folder's logs may have moved or emptied it.
-        with self._path.open("ab") as file:
+        # A disk that is full must not take the function down.
+        with contextlib.suppress(OSError), self._path.open("ab") as file:
             file.write(data)
             if file.tell() > FILE_BYTES:
                 self._path.replace(self._path.with_name(f"{self._path.name}.1"))
