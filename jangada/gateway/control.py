@@ -24,7 +24,7 @@ from jangada.gateway.errors import (
     UnknownSecretError,
 )
 from jangada.gateway.provider import Provider
-from jangada.gateway.scaling import read_policy
+from jangada.gateway.scaling import MOST_REPLICAS, read_policy
 from jangada.gateway.stack import DEFAULT_NAMESPACE
 from jangada.gateway.state import Deployed, GatewayState, Namespace
 from jangada.logs import get_logger
@@ -34,7 +34,6 @@ log = get_logger(part="control")
 _POLL_S = 1.0
 _RELOAD_S = 30.0
 _LOADED_WITHIN_S = 10.0
-_MOST_REPLICAS = 1000
 _NAMESPACE_LABEL = "openfaas"
 
 
@@ -154,7 +153,7 @@ class Control:
             if found is None:
                 raise UnknownFunctionError(f"unable to find function: {name}.{namespace}")
             policy = read_policy(found.deployment.labels)
-            most = policy.maximum if policy.has_maximum else _MOST_REPLICAS
+            most = policy.maximum if policy.has_maximum else MOST_REPLICAS
             replicas = min(replicas, most)
             if replicas == found.replicas:
                 return

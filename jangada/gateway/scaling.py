@@ -16,6 +16,9 @@ from dataclasses import dataclass
 
 PREFIX = "com.openfaas.scale."
 DEFAULT_MAX = 5
+MOST_REPLICAS = 1000
+"""Of one function, whoever asks."""
+
 DEFAULT_FACTOR = 10
 DEFAULT_TARGET = 50.0
 DEFAULT_PROPORTION = 0.9
@@ -176,7 +179,7 @@ def _whole(labels: Mapping[str, str], name: str, default: int, *, least: int) ->
     text = labels.get(PREFIX + name, "").strip()
     if not (text.isascii() and text.isdigit()) or len(text) > 6:
         return default
-    return int(text) if int(text) >= least else default
+    return int(text) if least <= int(text) <= MOST_REPLICAS else default
 
 
 def _number(labels: Mapping[str, str], name: str, default: float) -> float:

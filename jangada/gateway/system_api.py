@@ -27,7 +27,7 @@ from jangada.gateway.deployment import FunctionDeployment, namespace_name, names
 from jangada.gateway.errors import BadQueryError, BadRequestError, ControlError, UnknownFunctionError
 from jangada.gateway.provider import LogMessage
 from jangada.gateway.resolver import split_name
-from jangada.gateway.scaling import after_alert, read_policy
+from jangada.gateway.scaling import MOST_REPLICAS, after_alert, read_policy
 from jangada.gateway.stack import DEFAULT_NAMESPACE
 from jangada.gateway.state import Deployed, Namespace
 from jangada.logs import get_logger
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 MAX_SECRET_BYTES = 1024 * 1024
-_MAX_REPLICAS = 1000
 _BODY_SILENCE_S = 30.0
 _LOOK_EVERY_S = 2.0
 _TRUE = {"1", "t", "true"}
@@ -113,8 +112,8 @@ async def scale_function(call: Call) -> web.StreamResponse:
     try:
         body = _object(await _body(call.request))
         replicas = body.get("replicas", 0)
-        if isinstance(replicas, bool) or not isinstance(replicas, int) or not 0 <= replicas <= _MAX_REPLICAS:
-            raise BadRequestError(f"replicas must be 0 to {_MAX_REPLICAS}")
+        if isinstance(replicas, bool) or not isinstance(replicas, int) or not 0 <= replicas <= MOST_REPLICAS:
+            raise BadRequestError(f"replicas must be 0 to {MOST_REPLICAS}")
         namespace = _text(body, "namespace") or _query(call.request).get("namespace", "")
     except BadRequestError as error:
         raise BadRequestError(f"Error unmarshalling request body: {error}") from error

@@ -31,6 +31,7 @@ def test_without_labels_it_is_the_community_editions():
         (labels(min="2", max="8"), {"minimum": 2, "maximum": 8, "has_maximum": True}),
         (labels(min="abc", max="-1"), {"minimum": 1, "maximum": 5, "has_maximum": False}),
         (labels(min="0"), {"minimum": 1}),
+        (labels(min="1001", max="99999"), {"minimum": 1, "maximum": 5}),
         (labels(min="9"), {"minimum": 9, "maximum": 9}),
         (labels(min="4", max="2"), {"minimum": 4, "maximum": 4}),
         (labels(factor="101"), {"factor": 10}),
