@@ -60,6 +60,7 @@ def response_headers(request: BaseRequest, upstream: Mapping[str, str], served_b
         headers.setdefault("X-Call-Id", request[CALL_ID])
     headers.setdefault("X-Start-Time", request[START_TIME])
     headers.setdefault("X-Served-By", served_by)
+    headers.setdefault("Server", "jangada")
     return headers
 
 

@@ -25,6 +25,7 @@ CLIENT_LEFT = 499
 
 _SMALL_BYTES = 64 * 1024
 _CONNECT_TRIES = 3
+_WITHOUT_BODY = frozenset({204, 304})
 
 
 class Proxy:
@@ -132,6 +133,9 @@ class Proxy:
     async def _answer(self, request: BaseRequest, upstream: aiohttp.ClientResponse) -> web.StreamResponse:
         headers = response_headers(request, upstream.headers, self._served_by)
         length = upstream.content_length
+        if upstream.status not in _WITHOUT_BODY and length != 0:
+            # As OpenFaaS has it: a body that the function gave no type has the request's.
+            headers.setdefault("Content-Type", request.headers.get("Content-Type") or "text/plain")
         if length is not None and length <= _SMALL_BYTES and request.method != "HEAD":
             # Read whole before a byte is sent: a function that dies here still gives a clean 502.
             body = await upstream.read()

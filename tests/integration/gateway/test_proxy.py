@@ -78,6 +78,22 @@ def test_a_method_that_openfaas_does_not_forward_is_405(front, upstream):
     assert upstream.received == []
 
 
+@pytest.mark.parametrize(("sent", "told"), [([("Content-Type", "application/x")], "application/x"), ([], "text/plain")])
+def test_a_body_without_a_type_has_the_requests(front, upstream, sent, told):
+    upstream.script = lambda _, connection: connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+    response, _ = front.request("POST", "/function/echo", b"x", sent)
+    assert response.getheader("Content-Type") == told
+    assert response.getheader("Server") == "jangada"
+
+
+@pytest.mark.parametrize(
+    "answer", [b"HTTP/1.1 204 No Content\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"]
+)
+def test_nothing_has_no_type(front, upstream, answer):
+    upstream.script = lambda _, connection: connection.sendall(answer)
+    assert front.request("POST", "/function/echo", b"x")[0].getheader("Content-Type") is None
+
+
 def test_hop_by_hop_headers_stay_and_all_others_pass(front, upstream):
     headers = [
         ("Connection", "close, X-Secret-Hop"),
