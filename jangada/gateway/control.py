@@ -104,10 +104,7 @@ class Control:
     async def lookup(self, name: str, namespace: str) -> FunctionDeployment | None:
         """As `get`; just after the start it waits until the state has been read before it says None."""
         found = self._deployed.get((name, namespace))
-        if found is None and not self._loaded.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOADED_WITHIN_S):
-                    await self._loaded.wait()
+        if found is None and await self._has_loaded():
             found = self._deployed.get((name, namespace))
         return found.deployment if found is not None else None
 
@@ -119,6 +116,13 @@ class Control:
             if key is not None and (found := self._deployed.get(key)) is not None:
                 return found.deployment
         return None
+
+    async def find_owner(self, path: str) -> FunctionDeployment | None:
+        """As `owner`; just after the start it waits as `lookup` does."""
+        found = self.owner(path)
+        if found is None and await self._has_loaded():
+            found = self.owner(path)
+        return found
 
     async def deploy(self, deployment: FunctionDeployment) -> None:
         """Deploy it, in place of what has its name. Raises `BadRequestError` and `DeployRefusedError`."""
@@ -240,6 +244,15 @@ class Control:
         """Raises `BadRequestError` when there is no such namespace."""
         if await self._state.namespace(name) is None:
             raise BadRequestError("namespace not valid")
+
+    async def _has_loaded(self) -> bool:
+        """Wait for the first reading of the state; False when it had been read before, or does not come."""
+        if self._loaded.is_set():
+            return False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LOADED_WITHIN_S):
+                await self._loaded.wait()
+        return self._loaded.is_set()
 
     async def _check(self, deployment: FunctionDeployment) -> None:
         await self.known_namespace(deployment.namespace)

@@ -37,6 +37,7 @@ SLOW_REQUEST = Refusal(408, "request_timeout", "The request body did not come in
 HEADER_TOO_LARGE = Refusal(431, "request_header_fields_too_large", "Request Header Fields Too Large")
 INTERNAL = Refusal(500, "internal", "Internal error")
 BAD_UPSTREAM = Refusal(502, "bad_gateway", "The function broke off")
+NOT_LOADED = Refusal(503, "store_unavailable", "What is deployed is not known yet", retry_after_s=1)
 OVERLOADED = Refusal(503, "overloaded", "Too much at once", retry_after_s=1)
 UPSTREAM_TIMEOUT = Refusal(504, "gateway_timeout", "The function did not answer in time")
 

@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
 from jangada.gateway import refusal as refusals
-from jangada.gateway import system_api
+from jangada.gateway import system_api, system_logs
 from jangada.gateway.asynchronous_routes import ASYNC_ROUTES
 from jangada.gateway.refusal import refuse
 
@@ -106,7 +106,9 @@ async def console(call: Call) -> web.StreamResponse:
 async def public(call: Call) -> web.StreamResponse:
     """``/v1/<resource>…`` and other paths that a function claims in ``stack.yml``; the path is passed on whole."""
     path = call.match.group()
-    function = call.gateway.control.owner(path)
+    function = await call.gateway.control.find_owner(path)
+    if function is None and not call.gateway.control.is_loaded:
+        return refuse(call.request, refusals.NOT_LOADED, "the store does not answer", problem=True)
     if function is None:
         return refuse(call.request, refusals.UNKNOWN_PATH, f"nothing is at {path}", problem=True)
     return await call.gateway.proxy.forward(call.request, function, path + _query(call.request), prefix=None)
@@ -137,7 +139,7 @@ GUARDED_ROUTES: tuple[Route, ...] = (
     _guarded("DELETE", rf"/system/namespace/{_NAME}", system_api.remove_namespace),
     _guarded("GET", r"/system/info", system_api.info),
     _guarded("GET", r"/system/telemetry", system_api.telemetry),
-    _guarded("GET", r"/system/logs", system_api.logs),
+    _guarded("GET", r"/system/logs", system_logs.logs),
     _guarded("POST", r"/system/alert", system_api.alert),
     _guarded("GET", r"/ui(/.*)?", console),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -93,6 +94,22 @@ def test_a_lookup_just_after_the_start_waits_for_the_state():
         assert not looking.done()
         state.is_away = False
         assert (await looking).image == "me/hello:1"
+
+    told(story, state=state)
+
+
+def test_a_public_path_just_after_the_start_waits_for_the_state():
+    state = FragileState()
+    state.is_away = True
+
+    async def story(control, provider, _):
+        await MemoryState.put(state, replace(HELLO, annotations={"jangada.io/routes": "greetings"}), 1)
+        looking = asyncio.create_task(control.find_owner("/v1/greetings/1"))
+        await asyncio.sleep(0.03)
+        assert not looking.done()
+        state.is_away = False
+        assert (await looking).service == "hello"
+        assert await control.find_owner("/v1/nothing") is None
 
     told(story, state=state)
 
