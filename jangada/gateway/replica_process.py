@@ -138,7 +138,6 @@ class ReplicaProcess:
             ended.cancel()
             pump.cancel()
             await asyncio.gather(pump, ended, return_exceptions=True)
-            self._note(self.state, ready=False)
 
     async def _watch(self, process: asyncio.subprocess.Process, ended: asyncio.Task[int]) -> None:
         name = self.launch.deployment.qualified_name
@@ -160,11 +159,14 @@ class ReplicaProcess:
                 self.note = f"not ready within {_READY_WITHIN_S:.0f} s"
                 process.kill()
                 await process.wait()
+                self._note("ended", ready=False)
                 return
             else:
                 pause_s = _EAGER_PROBE_S if now - begun < _EAGER_FOR_S else _PROBE_S
             await asyncio.wait([ended], timeout=pause_s)
         self.note = f"ended with exit code {ended.result()}"
+        # At once: the proxy must not choose it while its last words are read.
+        self._note("ended", ready=False)
         log.warning("function.ended", function=name, pid=process.pid, exit_code=ended.result())
 
     def _note(self, state: str, *, ready: bool) -> None:

@@ -1,5 +1,5 @@
 """
-``/system``: what faas-cli and other clients of OpenFaaS manage functions with [contract §1.3, §1.4, §8].
+``/system``: what faas-cli and other clients of OpenFaaS manage functions with [contract §1.3, §8].
 
 Errors are plain text. Where the published description and the real clients
 differ, the clients are right.
@@ -10,11 +10,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import contextlib
 import json
 import platform
-from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -24,8 +22,7 @@ from aiohttp.web_request import BaseRequest
 
 from jangada.errors import ConfigurationError, StoreUnavailableError
 from jangada.gateway.deployment import FunctionDeployment, namespace_name, namespace_of, secret_name
-from jangada.gateway.errors import BadQueryError, BadRequestError, ControlError, UnknownFunctionError
-from jangada.gateway.provider import LogMessage
+from jangada.gateway.errors import BadRequestError, ControlError, UnknownFunctionError
 from jangada.gateway.resolver import split_name
 from jangada.gateway.scaling import MOST_REPLICAS, after_alert, read_policy
 from jangada.gateway.stack import DEFAULT_NAMESPACE
@@ -39,8 +36,7 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES = 4 * 1024 * 1024
 MAX_SECRET_BYTES = 1024 * 1024
 _BODY_SILENCE_S = 30.0
-_LOOK_EVERY_S = 2.0
-_TRUE = {"1", "t", "true"}
+TRUE_WORDS = {"1", "t", "true"}
 
 log = get_logger(part="control")
 
@@ -97,12 +93,12 @@ async def remove_function(call: Call) -> web.StreamResponse:
 
 async def describe_function(call: Call) -> web.StreamResponse:
     """``GET /system/function/{name}``; with ``?usage=1`` processor and memory too."""
-    query = _query(call.request)
+    query = read_query(call.request)
     found = _find(call, query.get("namespace", ""))
     if found is None:
         return web.Response(status=404)
     status = _status(call.gateway, found)
-    if query.get("usage", "").lower() in _TRUE:
+    if query.get("usage", "").lower() in TRUE_WORDS:
         status["usage"] = (await call.gateway.provider.usage(*found.deployment.key)).to_json()
     return _json(status)
 
@@ -114,7 +110,7 @@ async def scale_function(call: Call) -> web.StreamResponse:
         replicas = body.get("replicas", 0)
         if isinstance(replicas, bool) or not isinstance(replicas, int) or not 0 <= replicas <= MOST_REPLICAS:
             raise BadRequestError(f"replicas must be 0 to {MOST_REPLICAS}")
-        namespace = _text(body, "namespace") or _query(call.request).get("namespace", "")
+        namespace = _text(body, "namespace") or read_query(call.request).get("namespace", "")
     except BadRequestError as error:
         raise BadRequestError(f"Error unmarshalling request body: {error}") from error
     found = _find(call, namespace)
@@ -222,55 +218,6 @@ async def alert(call: Call) -> web.StreamResponse:
     return web.Response()
 
 
-async def logs(call: Call) -> web.StreamResponse:
-    """``GET /system/logs``: one JSON object per line, as they come when they are followed."""
-    query = _query(call.request)
-    name = query.get("name", "")
-    if not name:
-        raise BadQueryError("name is required")
-    namespace = query.get("namespace", "")
-    key = (name, namespace) if namespace else split_name(name)
-    tail, since = _tail(query.get("tail", "")), _instant(query.get("since", ""))
-    follow = query.get("follow", "").lower() in _TRUE
-    if await call.gateway.control.lookup(*key) is None:
-        raise UnknownFunctionError(f"unable to find function: {key[0]}.{key[1]}")
-    messages = call.gateway.provider.logs(
-        *key, tail=tail, follow=follow, since=since, instance=query.get("instance") or None
-    )
-    response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson", "Cache-Control": "no-store"})
-    await response.prepare(call.request)
-    async for message in _while_there(call.gateway, key, messages):
-        await response.write(json.dumps(message.to_json()).encode() + b"\n")
-    await response.write_eof()
-    return response
-
-
-async def _while_there(
-    gateway: Gateway, key: tuple[str, str], messages: AsyncIterator[LogMessage]
-) -> AsyncIterator[LogMessage]:
-    """*messages* until the gateway stops or the function is removed."""
-    coming = asyncio.ensure_future(anext(messages))
-    stopping = asyncio.ensure_future(gateway.stopping.wait())
-    try:
-        while not stopping.done():
-            await asyncio.wait({coming, stopping}, timeout=_LOOK_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
-            if coming.done():
-                try:
-                    message = coming.result()
-                except StopAsyncIteration:
-                    return
-                yield message
-                coming = asyncio.ensure_future(anext(messages))
-            elif gateway.control.get(*key) is None:
-                return
-    finally:
-        for task in (coming, stopping):
-            task.cancel()
-        await asyncio.gather(coming, stopping, return_exceptions=True)
-        with contextlib.suppress(AttributeError):
-            await messages.aclose()  # type: ignore[attr-defined]
-
-
 def _status(gateway: Gateway, one: Deployed) -> dict[str, Any]:
     return one.deployment.to_status(
         replicas=one.replicas,
@@ -286,13 +233,13 @@ def _find(call: Call, namespace: str) -> Deployed | None:
 
 
 async def _known_namespace(call: Call) -> str:
-    namespace = namespace_name(_query(call.request).get("namespace", "") or DEFAULT_NAMESPACE)
+    namespace = namespace_name(read_query(call.request).get("namespace", "") or DEFAULT_NAMESPACE)
     await call.gateway.control.known_namespace(namespace)
     return namespace
 
 
 def _namespace_in(call: Call, body: Mapping[str, Any]) -> str:
-    return namespace_of(body if body.get("namespace") else {"namespace": _query(call.request).get("namespace", "")})
+    return namespace_of(body if body.get("namespace") else {"namespace": read_query(call.request).get("namespace", "")})
 
 
 def _namespace_record(body: Mapping[str, Any]) -> Namespace:
@@ -327,27 +274,8 @@ def _content(body: Mapping[str, Any]) -> bytes:
     return content
 
 
-def _tail(text: str) -> int | None:
-    try:
-        lines = int(text or "-1")
-    except ValueError as error:
-        raise BadQueryError(f"tail must be a number, found {text[:40]!r}") from error
-    return lines if lines > 0 else None
-
-
-def _instant(text: str) -> datetime | None:
-    if not text:
-        return None
-    try:
-        # A plus sign that nobody encoded has become a space.
-        at = datetime.fromisoformat(text.replace(" ", "+"))
-    except ValueError as error:
-        raise BadQueryError(f"since must be an RFC 3339 time, found {text[:40]!r}") from error
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-
-
-def _query(request: BaseRequest) -> dict[str, str]:
-    """Repeated keys: the last one wins."""
+def read_query(request: BaseRequest) -> dict[str, str]:
+    """The query. Repeated keys: the last one wins."""
     return dict(parse_qsl(request.raw_path.partition("?")[2], keep_blank_values=True))
 
 
