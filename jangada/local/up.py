@@ -72,10 +72,16 @@ def run_platform(
 
 
 def _watch(platform: Platform, tell: Tell) -> Watch:
-    stack = load_stack(platform.root / "stack.yml", platform.environ)
+    handlers = {
+        name: (path.parent / one.handler).resolve()
+        for path in (*platform.stacks, platform.root / "stack.yml")
+        for name, one in load_stack(path, platform.environ).functions.items()
+    }
+    for folder in platform.functions:
+        handlers |= {file.parent.name: file.parent.resolve() for file in folder.glob("*/handler.py")}
     watched = Watched(
         platform.root,
-        handlers={name: (platform.root / one.handler).resolve() for name, one in stack.functions.items()},
+        handlers=handlers,
         algorithms={one.name: (one.folder.resolve(), *_shared(one)) for one in platform.algorithms},
     )
     return Watch(watched, GatewayReload(platform.url, platform.home.secrets_dir), tell)
