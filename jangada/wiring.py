@@ -218,9 +218,7 @@ class Services:
         """What was answered to requests with an `Idempotency-Key`."""
         from jangada.jobs.idempotency_mongo import MongoIdempotencyStore
 
-        store = MongoIdempotencyStore(self.database, clock=self.clock)
-        store.create_indexes()
-        return store
+        return self._indexed(MongoIdempotencyStore(self.database, clock=self.clock))
 
     @_once
     def feedback(self) -> FeedbackStore:

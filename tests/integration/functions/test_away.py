@@ -11,6 +11,7 @@ import pytest
 
 from functions.auth.handler import create_app as create_auth
 from functions.files.handler import create_app as create_files
+from functions.router.handler import create_app as create_router
 from jangada.settings import Settings
 from jangada.wiring import Services
 from tests.servers import MongoServer, RedisServer, started
@@ -38,13 +39,14 @@ def test_away_then_back(mongo: MongoServer, redis: RedisServer, tmp_path: Path, 
     mongo.kill()
     try:
         auth, files = create_auth(services).test_client(), create_files(services).test_client()
+        router = create_router(services).test_client()
         headers = {"Authorization": f"Bearer jgd_{'0' * 26}_{'A' * 43}"}
         assert auth.get("/healthz").status_code == 200
         ready = auth.get("/readyz")
         assert ready.status_code == 503
         assert ready.json["checks"]["redis"] == "ok"
         assert ready.json["checks"]["mongo"] != "ok"
-        for client, path in ((auth, "/v1/whoami"), (files, "/v1/files")):
+        for client, path in ((auth, "/v1/whoami"), (files, "/v1/files"), (router, "/v1/jobs")):
             begun = time.monotonic()
             answer = client.get(path, headers=headers)
             assert (answer.status_code, answer.json["code"]) == (503, "store_unavailable")
