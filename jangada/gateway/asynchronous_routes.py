@@ -31,7 +31,7 @@ from jangada.gateway.refusal import Refusal, refuse
 from jangada.webhooks.guard import OutboundError
 
 if TYPE_CHECKING:
-    from jangada.gateway.routes import Call
+    from jangada.gateway.route import Call
 
 _SILENCE_S = 60.0
 _BAD_CALLBACK = Refusal(400, "invalid_request", "Invalid callback URL")

@@ -5,9 +5,6 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
 
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
@@ -16,32 +13,10 @@ from jangada.gateway import refusal as refusals
 from jangada.gateway import system_api, system_logs
 from jangada.gateway.asynchronous_routes import ASYNC_ROUTES
 from jangada.gateway.refusal import refuse
-
-if TYPE_CHECKING:
-    from jangada.gateway.server import Gateway
-
-
-class Call(NamedTuple):
-    """One request on its way to a handler; *match* is its route's."""
-
-    gateway: Gateway
-    request: BaseRequest
-    match: re.Match[str]
-
-
-Handler = Callable[[Call], Awaitable[web.StreamResponse]]
+from jangada.gateway.route import Call, Handler, Route
 
 _READ = frozenset({"GET", "HEAD"})
 _INVOKE = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """*pattern* is matched against the whole raw path, query left out."""
-
-    methods: frozenset[str]
-    pattern: re.Pattern[str]
-    handler: Handler
 
 
 async def healthz(_: Call) -> web.StreamResponse:

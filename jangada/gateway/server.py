@@ -25,7 +25,8 @@ from jangada.gateway.provider import Provider
 from jangada.gateway.proxy import Proxy
 from jangada.gateway.refusal import refuse
 from jangada.gateway.resolver import Resolver
-from jangada.gateway.routes import GUARDED_ROUTES, ROUTES, Call, Route, clean_path, is_guarded, raw_path
+from jangada.gateway.route import Call, Route
+from jangada.gateway.routes import GUARDED_ROUTES, ROUTES, clean_path, is_guarded, raw_path
 from jangada.gateway.state import GatewayState
 from jangada.gateway.state_memory import MemoryState
 from jangada.logs import get_logger

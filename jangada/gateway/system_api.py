@@ -30,7 +30,7 @@ from jangada.gateway.state import Deployed, Namespace
 from jangada.logs import get_logger
 
 if TYPE_CHECKING:
-    from jangada.gateway.routes import Call
+    from jangada.gateway.route import Call
     from jangada.gateway.server import Gateway
 
 MAX_BODY_BYTES = 4 * 1024 * 1024

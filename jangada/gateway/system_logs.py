@@ -17,7 +17,7 @@ from jangada.gateway.resolver import split_name
 from jangada.gateway.system_api import TRUE_WORDS, read_query
 
 if TYPE_CHECKING:
-    from jangada.gateway.routes import Call
+    from jangada.gateway.route import Call
     from jangada.gateway.server import Gateway
 
 _LOOK_EVERY_S = 2.0
