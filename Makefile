@@ -4,7 +4,7 @@
 PYTHON ?=
 BIN := .venv/bin
 
-TESTS := tests/unit tests/contract tests/integration tests/fuzz tests/e2e
+TESTS := tests/unit tests/contract tests/algorithms/real tests/integration tests/fuzz tests/e2e
 PYTEST := $(BIN)/python -m pytest
 ARGS ?=
 

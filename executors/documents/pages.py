@@ -268,6 +268,10 @@ def _pdf_page(pdf: Any, number: int, *, pdf_a: bool) -> SourcePage:
         scale = min(PDF_DPI / 72, (PDF_PIXELS / (width_pt * height_pt)) ** 0.5)
         if max(width_pt, height_pt) * scale > 20_000:
             raise InvalidInput(f"page {number} of the PDF measures {width_pt:.0f} x {height_pt:.0f} points")
+        if min(width_pt, height_pt) * scale < 16:
+            raise InvalidInput(
+                f"page {number} of the PDF measures {width_pt:.3g} x {height_pt:.3g} points, too few to hold text"
+            )
         scan_dpi, scan_colour = _scan_facts(page, width_pt, height_pt)
         drawn = page.render(scale=scale).to_numpy()
     finally:

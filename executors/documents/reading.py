@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from documents.engines.engine import Engine, EngineName
+from documents.garbled import reread
 from documents.lines import Line, Reading
 from documents.pages import SourcePage
 from documents.prepare import Prepared, as_is, grey, ink_outside, prepare
@@ -66,6 +67,8 @@ def read_page(
         second = _read_upright(source, page, other, lang)
         if _worth(second.reading) > 1.02 * _worth(best.reading):
             best = second
+    if other is not None and best.engine == "tesseract":
+        best = replace(best, reading=reread(best.reading, best.page, other, lang))
     best.timings_ms.update(
         prepare=round(1000 * (prepared - started), 1),
         recognise=round(1000 * (read - prepared), 1),

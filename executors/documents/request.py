@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -31,7 +31,7 @@ class PageRequest(BaseModel):
         le=2400,
         description="Resolution of the scan when the file does not say it or says it wrong.",
     )
-    pages: list[int] | None = Field(
+    pages: list[Annotated[int, Field(ge=1, le=100_000)]] | None = Field(
         default=None,
         min_length=1,
         max_length=200,

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from documents.facts.folding import fold
+from documents.facts.kinds import names_a_kind
 from documents.facts.labels import labelled_values
 from documents.facts.people import leading_name, signature_lines, titled, whole_name
 from documents.facts.titles import LETTERHEAD
@@ -15,16 +16,26 @@ _FIRM_END = re.compile(
     r"\b(?:ltda\.?(?:\s*-?\s*(?:me|epp))?|s\.\s?a\.?|s/a|eireli|epp|mei|me|ltd\.?|inc\.?|llc|corp\.?|gmbh|company|co\.|plc|limited)(?![\w])"
 )
 _INSTITUTION = re.compile(
-    r"\b(?:prefeitura|camara|governo|secretaria|ministerio|tribunal|universidade|faculdade|escola|colegio|instituto|fundacao|"
-    r"associacao|sindicato|cooperativa|cartorio|tabelionato|hospital|clinica|laboratorio|conselho|departamento|autarquia|"
-    r"companhia|banco|empresa|municipio|estado de|estado do|creche|centro|igreja|condominio|servico|office|school|university|"  # noqa: E501
-    r"city of|council|department|clinic|institute|foundation|association|bank)\b"
+    r"\b(?:prefeitura|camara|governo|secretaria|ministerio|tribunal|universidade|faculdade|escola|colegio|instituto|"
+    r"fundacao|associacao|sindicato|cooperativa|cartorio|tabelionato|hospital|clinica|laboratorio|conselho|departamento|"
+    r"autarquia|companhia|banco|empresa|municipio|estado de|estado do|creche|centro|igreja|condominio|servico|"
+    r"unidade basica|unidade de saude|posto de saude|policlinica|drogaria|farmacia|livraria|papelaria|restaurante|"
+    r"supermercado|mercado|loja|oficina|padaria|hotel|pousada|construtora|transportadora|imobiliaria|distribuidora|"
+    r"shop|bookshop|store|restaurant|pharmacy|bakery|office|school|university|city of|council|department|clinic|"
+    r"institute|foundation|association|bank)\b"
 )
 _WHOLE_BODY = re.compile(r"(?:prefeitura|camara|universidade|ministerio|tribunal|fundacao|instituto|municipio) ")
 _OFFICE = re.compile(
     r"(?:gabinete|secretaria|departamento|divisao|setor|diretoria|coordenad|superintendencia|gerencia|pro-reitoria)"
 )
 """An office is part of the body that the letterhead names as well, above or below it."""
+_ABOVE_THE_BODY = re.compile(
+    r"(?:estado d|republica|poder |governo federal|servico publico federal|sistema unico de saude|\*)"
+)
+"""What stands above the body's own name in a letterhead."""
+_CONTACT = re.compile(
+    r"\b(?:rua|av|avenida|rod|travessa|praca|cep|fone|tel|telefone|cnpj|street|st|avenue|road|suite|phone|vat|www)\b[.:]?\s|@"
+)
 _ISSUER_LABELS = {
     "nota_fiscal": r"(?:dados do )?prestador(?:a)?(?: d[eo]s? servicos?)?(?:\s*[-–/]\s*(?:nome|razao social)[^:]*)?|(?:dados do |identificacao do )?emitente|razao social(?: do (?:prestador|emitente))?|nome ?/ ?razao social|nome empresarial",  # noqa: E501
     "contrato": r"contratad[oa](?:\(a\))?|locador(?:a|\(a\))?|vendedor(?:a|\(a\))?|prestador(?:a)?|contractor|supplier|lessor|landlord|seller|service provider|provider",  # noqa: E501
@@ -40,6 +51,7 @@ _ISSUER_LABELS = {
     "memorando": r"de|from|remetente",
 }
 _SIGNED = ("recibo", "procuracao", "requerimento", "atestado", "declaracao", "carta", "laudo")
+_SMALL_WORDS = frozenset(["&", "e", "de", "da", "do", "dos", "das", "and", "of"])
 _KEEP_CAPITALS = frozenset(
     ["ME", "EPP", "MEI", "S.A.", "S/A", "SA", "EIRELI", "CNPJ", "LLC", "TI", "RH", "SUS", "INSS", "UF"]
 )
@@ -142,8 +154,7 @@ def _letterhead(reading: Reading) -> Author | None:
             if not top * reading.height <= line.middle <= bottom * reading.height or len(line.text) > 100:
                 continue
             folded = fold(line.text)
-            # "Estado do …" and "Poder Judiciário" stand above the body's own name.
-            if re.match(r"(?:estado d|republica|poder |governo federal|\*)", folded) and top == 0.0:
+            if _ABOVE_THE_BODY.match(folded) and top == 0.0:
                 continue
             if re.search(r":\s*\S", folded) and not LETTERHEAD.match(folded):
                 continue
@@ -158,10 +169,42 @@ def _letterhead(reading: Reading) -> Author | None:
             ):
                 return Author(printed_case(_without_contact(line.text)), confidence, index)
             if firm and firm.start() > 2 and folded[: firm.start()].count(" ") <= 8:
-                name = body_name(line.text)
+                name = body_name(_with_line_above(reading, index))
                 if name:
                     return Author(printed_case(name), confidence - 0.05, index)
+        if top == 0.0 and (trade := _name_over_address(reading, bottom)) is not None:
+            return trade
     return None
+
+
+def _name_over_address(reading: Reading, bottom: float) -> Author | None:
+    """A short first line right above an address, a telephone or a tax number is the issuer's name."""
+    for index, line in enumerate(reading.lines[:4]):
+        folded = fold(line.text)
+        if line.middle > bottom * reading.height:
+            return None
+        if _ABOVE_THE_BODY.match(folded) or not re.fullmatch(r"[^\d:]{4,60}", line.text) or names_a_kind(line):
+            continue
+        below = " ".join(fold(next_line.text) for next_line in reading.lines[index + 1 : index + 3])
+        if _CONTACT.search(below):
+            return Author(printed_case(line.text), 0.7, index)
+    return None
+
+
+def _with_line_above(reading: Reading, index: int) -> str:
+    """The text of a line and, where it is only the end of a name ("Consulting LLC"), the line above it."""
+    line = reading.lines[index]
+    text = re.sub(r"^\W*[a-zà-ÿ]\s+", "", line.text)
+    if index == 0 or len(text.split()) > 3:
+        return text
+    above = reading.lines[index - 1]
+    near = line.top - above.bottom < line.height and abs(above.left - line.left) < 2 * line.height
+    capitalised = all(
+        word[:1].isupper() or word in ("&", "e", "de", "da", "do", "and", "of") for word in above.text.split()
+    )
+    if near and capitalised and re.fullmatch(r"[^\d:,.]{3,40}", above.text) and not _FIRM_END.search(fold(above.text)):
+        return f"{above.text} {text}"
+    return text
 
 
 def _has_whole_body(reading: Reading, top: float, bottom: float) -> bool:

@@ -49,7 +49,8 @@ _NOT_IN_NAMES = frozenset(
     cpfmf documento identidade estadocivil profissao solteiro solteira casado casada divorciado viuvo comunicacao
     interna memorando relatorio laudo parecer ata portaria edital requerimento procuracao atestado termo aditivo
     publica publico saude educacao obras fazenda administracao receita secretariat responsavel tecnico comarca
-    foro vara juiz juiza
+    foro vara juiz juiza locador locadora locataria pagador sacado recebedor favorecido outorgante outorgado diretoria
+    administrativa construtora transportadora imobiliaria incorporadora analytics consulting partners industries for
     """.split()  # noqa: SIM905  (three hundred words, one to a line, would hide the code)
 )
 _LABELS = (
@@ -129,11 +130,26 @@ def find_people(reading: Reading) -> list[Found]:
 
 
 def _name_parts(match: re.Match[str]) -> list[tuple[str, int, int]]:
-    name = _checked(match.group(0))
-    if name is None:
-        return []
-    start = match.start() + match.group(0).find(name)
-    return [(name, start, start + len(name))]
+    parts = []
+    at = match.start()
+    for piece in _apart(match.group(0)):
+        at = match.string.index(piece, at)
+        name = _checked(piece)
+        if name is not None:
+            start = at + piece.find(name)
+            parts.append((name, start, start + len(name)))
+    return parts
+
+
+def _apart(names: str) -> list[str]:
+    """
+    "Ana Souza Lima e Rui Dias Melo" are two people, "Ana Lima e Silva" is one.
+
+    Two only where both sides are whole names of three words: a surname may hold an "e" as well.
+    """
+    sides = re.split(r"\s+[eE]\s+", names)
+    whole = all(sum(len(word) > 3 for word in side.split()) >= 3 for side in sides)
+    return sides if len(sides) > 1 and whole else [names]
 
 
 def leading_name(text: str) -> str | None:

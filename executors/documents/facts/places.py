@@ -17,12 +17,14 @@ _PLACE = re.compile(
 )
 _ISSUE = re.compile(
     r"emiss|emitid|expedic|expedid|data d[oae] (?:documento|nota|recibo|contrato|pedido|fatura|proposta|laudo|exame|reuniao|assinatura|cadastro|declaracao)"  # noqa: E501
-    r"|(?:invoice|issue|order|receipt) date|date of issue|issued|dated|^date\b|^data\b|\bdata ?:|\bdate ?:|assinad[oa] em|signed|dou fe|preenchid"  # noqa: E501
+    r"|(?:invoice|issue|order|receipt) date|date of issue|issued|dated|^date\b|^data\b|\bdata ?:|\bdate ?:|assinad[oa] em|signed|entered into as of|effective as of|dou fe|preenchid"  # noqa: E501
 )
 _NOT_MADE = re.compile(
     r"nasc|valid|venc|due\b|protocol|vigor|vigenc|\bate\b|until|admiss|inicio|termino|fim\b|expir|entrega|deliver|born|birth|prazo|competencia|periodo|"
-    r"\blei\b|decreto|portaria n|conforme|datad[oa] de|referente|a partir|desde|pagamento|payment|sessao|registro"
+    r"\blei\b|decreto|portaria n|conforme|datad[oa] de|referente|a partir|desde|pagamento|payment|"
+    r"sessao|registro|commenc|terminat|saida"
 )
+_PAID = re.compile(r"data d[eo] pagamento|payment date|paid on")
 _NUMBERED_ACT = re.compile(
     r"(?:portaria|decreto|lei|resolucao|instrucao|edital|ato|deliberacao)\b.{0,40}\d.{0,12}\bde\s*$"
 )
@@ -31,7 +33,7 @@ _NO_PLACE = frozenset(
     ["em", "aos", "ao", "date", "dia", "until", "on", "by", "due", "desde", "ate", "de", "from", "data", "periodo"]
 )
 _SEAT = re.compile(
-    r"(?:prefeitura(?: municipal)?|camara municipal|municipio|prefeitura da cidade|governo municipal) d[eoa] (?P<place>.{3,40}?)(?:\s*[-–/,]\s*(?P<uf>[a-z]{2}))?$"  # noqa: E501
+    r"(?:prefeitura(?: municipal| do municipio)?|camara municipal|municipio|prefeitura da cidade|governo municipal) d[eoa] (?P<place>.{3,40}?)(?:\s*[-–/,]\s*(?P<uf>[a-z]{2}))?$"  # noqa: E501
 )
 
 
@@ -83,6 +85,9 @@ def _score(reading: Reading, date: Found) -> tuple[float, str | None]:
     heads = f"{folded} {row_before(reading, date.line)[-40:]}" if folded.strip(" :.-") == "" else folded
     if folded.strip(" :.-") == "":
         heads += " " + header_above(reading, date.line)
+    if _PAID.search(heads[-30:]):
+        # A payslip often bears no other date; any better one wins.
+        return 0.5, None
     if _NOT_MADE.search(heads[-45:]) and not re.search(r"emiss|emitid|expedi", heads[-25:]):
         return 0.0, None
     if _ISSUE.search(heads[-45:]):
@@ -125,7 +130,11 @@ def _place_before(reading: Reading, date: Found) -> str | None:
         return None
     # In brackets any two letters are a state, but only one that exists is worth repeating.
     state = found["uf"] or (found["uf2"] if found["uf2"] in _UF.split("|") else None)
-    return found["place"] + (f" - {state}" if state else "")
+    place = found["place"]
+    if state is None and (glued := re.fullmatch(rf"(.+)-({_UF})", place)):
+        # "Macapá-AP": a hyphen belongs to names of places too, so it was read as one.
+        place, state = glued[1], glued[2]
+    return place + (f" - {state}" if state else "")
 
 
 def seat(reading: Reading, author: str | None) -> tuple[str | None, int | None]:

@@ -16,7 +16,7 @@ def _page(text_page: Path) -> Image.Image:
         return image.convert("L").resize((1240, 1754))
 
 
-def _pdf(pages: int, *, body: bytes = b"") -> bytes:
+def _pdf(pages: int, *, body: bytes = b"", size: bytes = b"595 842") -> bytes:
     """A minimal PDF with *pages* empty pages; pdfium repairs the missing cross-reference table."""
     kids = b" ".join(b"3 0 R" for _ in range(pages))
     return (
@@ -24,7 +24,9 @@ def _pdf(pages: int, *, body: bytes = b"") -> bytes:
         + str(pages).encode()
         + b"/Kids["
         + kids
-        + b"]>>endobj\n3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]"
+        + b"]>>endobj\n3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 "
+        + size
+        + b"]"
         + body
         + b">>endobj\ntrailer<</Root 1 0 R>>\n"
     )
@@ -75,6 +77,7 @@ def unreadable(good: Path) -> dict[str, tuple[bytes, str]]:
         "locked.pdf": (_locked_pdf(), "password"),
         "broken.pdf": (b"%PDF-1.7\n" + b"\x00garbage" * 200, "PDF"),
         "no-pages.pdf": (_pdf(0), "PDF"),
+        "speck.pdf": (_pdf(1, size=b"0.001 0.001"), "points"),
         "program.jpg": (b"\x7fELF" + b"\x00" * 500, "image"),
     }
 

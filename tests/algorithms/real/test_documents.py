@@ -244,5 +244,12 @@ def test_an_engine_can_be_forced_by_the_environment(algorithm: Callable[..., Any
 def test_input_schema_refuses_what_it_does_not_know(algorithm: Callable[..., Any], documents: Path) -> None:
     running = algorithm("doc-metadata")
     assert running.ready["input_schema"]["additionalProperties"] is False
-    for wrong in ({"colour": True}, {"dpi": 5}, {"max_pages": 0}, {"submission": {"who": "x"}}, {"lang": ["deu"]}):
+    for wrong in (
+        {"colour": True},
+        {"dpi": 5},
+        {"max_pages": 0},
+        {"pages": [0]},
+        {"submission": {"who": "x"}},
+        {"lang": ["deu"]},
+    ):
         assert running.run(wrong, page=documents / "02_recibo.jpg")["error"]["code"] == "schema", wrong
