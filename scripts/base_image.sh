@@ -6,12 +6,11 @@
 #
 # It holds what the public default (python:3.12-slim) has and our Dockerfiles use: python, pip, venv, CA certificates,
 # and the CAs this machine trusts, so that pip works behind a proxy that signs for itself. About 70 s, as root.
-# MIRROR and SUITE choose another mirror or release; FORCE=1 makes the image anew.
+# MIRROR and SUITE choose another mirror (debootstrap knows Debian's) or release; FORCE=1 makes the image anew.
 set -euo pipefail
 
 tag="${1:-jangada/base:bookworm}"
 suite="${SUITE:-bookworm}"
-mirror="${MIRROR:-http://deb.debian.org/debian}"
 
 if [ "${FORCE:-}" != 1 ] && docker image inspect "$tag" >/dev/null 2>&1; then
   echo "$tag is there"
@@ -24,7 +23,7 @@ work="$(mktemp -d)"
 trap 'rm -rf --one-file-system "$work"' EXIT
 root="$work/root"
 debootstrap --variant=minbase --include=python3,python3-venv,python3-pip,ca-certificates \
-  "$suite" "$root" "$mirror" >"$work/log" 2>&1 || { tail -20 "$work/log" >&2; exit 1; }
+  "$suite" "$root" ${MIRROR:+"$MIRROR"} >"$work/log" 2>&1 || { tail -20 "$work/log" >&2; exit 1; }
 
 # The image is the environment: pip may install into it, and `python` is Python 3.
 rm -f "$root"/usr/lib/python3*/EXTERNALLY-MANAGED

@@ -24,7 +24,7 @@ from jangada.executor.messages import (
 )
 
 MESSAGES: list[Message] = [
-    Run(1, "job_1", 2, "/work/1", {"file_1": ["/work/1/in-000", None]}, {"deep": [1, "ü"]}),
+    Run(1, "job_1", 2, "/jobs/1", {"file_1": ["/jobs/1/in-000", None]}, {"deep": [1, "ü"]}),
     Stop(),
     Hello(1, {"type": "object"}, {}, {"setup": 0.5}),
     SetupFailed("no weights"),
