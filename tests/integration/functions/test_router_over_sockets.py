@@ -42,7 +42,10 @@ def served(tmp_path, monkeypatch):
     stopped.set()
     server.pull_trigger()
     thread.join(10)
-    # The server may have closed it already; left to the garbage collector it would warn in some later test.
+    # A function's process ends here and takes its connections along. Left to the garbage collector, the sockets
+    # would be a warning in some later test.
+    for channel in list(server.active_channels.values()):
+        channel.close()
     listener.close()
     for name in set(sys.modules) - before & {"metrics", "serving", "loading"}:
         sys.modules.pop(name, None)
