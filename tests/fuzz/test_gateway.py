@@ -71,9 +71,10 @@ def test_raw_garbage(stage, unharmed):
     statuses = Counter(status for _, found in answers for status in found)
     broken = [sent for sent, found in answers if 500 in found]
     assert broken == [], f"seed {SEED}: {broken[0]!r}"
-    # Else nothing was tested.
+    print(f"seed {SEED}: {sorted(statuses.items())}")
+    # Else nothing was tested: many must fail in the parser, and many get past it.
     assert statuses[400] > COUNT / 10
-    assert statuses[404] > COUNT / 100
+    assert statuses.total() - statuses[400] - statuses[431] > COUNT / 10
 
 
 def test_nearly_right_bodies_to_the_control_api(connection, unharmed):
@@ -88,6 +89,7 @@ def test_nearly_right_bodies_to_the_control_api(connection, unharmed):
         # Alertmanager is told of each alert that names no function in a 500 of numbered lines [contract §1.3].
         is_told = sent.target.startswith("/system/alert") and answer.startswith(b"[0] ")
         assert response.status < 500 or is_told, f"seed {SEED}: {sent} {answer[:300]!r}"
+    print(f"seed {SEED}: {sorted(statuses.items())}")
     assert statuses[400] > COUNT / 10
     assert statuses[401] > COUNT / 100
 
