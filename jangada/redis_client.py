@@ -18,21 +18,28 @@ from redis.exceptions import (
     MasterDownError,
     OutOfMemoryError,
     ReadOnlyError,
+    RedisClusterException,
     RedisError,
     ResponseError,
     TryAgainError,
 )
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from jangada.errors import ConfigurationError, StoreUnavailableError
+from jangada.redis_sentinel import is_sentinel, open_sentinel
 
 if TYPE_CHECKING:
     from jangada.settings import Settings
 
 CONNECT_TIMEOUT_S = 2.0
 COMMAND_TIMEOUT_S = 5.0
-MAX_BLOCK_S = 30.0
-"""Longest time one blocking command is given; its connection waits a little longer for the answer."""
+MAX_BLOCK_S = 10.0
+"""
+Longest time one blocking command is given; its connection waits a little longer for the answer.
+
+Bounds how long a waiter may hang on a server that is paused or cut off.
+"""
 
 RETRY_AFTER_S = 2.0
 
@@ -44,7 +51,9 @@ _SERVER_STATE_ERRORS = (
     ReadOnlyError,
     TryAgainError,
 )
-_SERVER_STATE = re.compile(r"(^|: -)(OOM|MISCONF|NOREPLICAS|LOADING|READONLY|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)\b")
+_SERVER_STATE = re.compile(
+    r"(^|: -)(OOM|MISCONF|NOREPLICAS|LOADING|READONLY|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|UNBLOCKED)\b"
+)
 """How the answer begins, or, inside a script, what follows its position."""
 
 
@@ -75,8 +84,12 @@ def open_redis(url: str) -> RedisConnections:
     """
     Prepare connections for *url*; none is made before the first command.
 
-    ``?cluster=true`` makes them Redis Cluster connections (which do ask the server
-    at once). RESP2 on purpose: RESP3 is 7-10 % slower in redis-py.
+    ``redis://`` or ``rediss://`` (TLS) names one server, with ``?cluster=true`` any
+    node of a Redis Cluster (which is asked at once); ``redis+sentinel://`` or
+    ``rediss+sentinel://`` names the sentinels and their service, see
+    `jangada.redis_sentinel`. RESP2 on purpose: RESP3 is 7-10 % slower in redis-py.
+    Raises `ConfigurationError` for a URL that cannot be understood, and
+    `StoreUnavailableError` when no node of a cluster answers.
     """
     with translated():
         return RedisConnections(
@@ -84,11 +97,17 @@ def open_redis(url: str) -> RedisConnections:
         )
 
 
+class _ClusterClient(RedisCluster):
+    """A cluster's client whose errors are all `RedisError`: "no node answers" is none of them in redis-py."""
+
+    def execute_command(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().execute_command(*args, **kwargs)  # type: ignore[no-untyped-call]
+        except RedisClusterException as error:
+            raise RedisConnectionError(str(error)) from error
+
+
 def _client(url: str, timeout_s: float) -> Any:
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query))
-    clustered = query.pop("cluster", "false").lower() in {"1", "true", "yes"}
-    bare = urlunsplit(parts._replace(query=urlencode(query)))
     options: dict[str, Any] = {
         "protocol": 2,
         "socket_timeout": timeout_s,
@@ -98,9 +117,21 @@ def _client(url: str, timeout_s: float) -> Any:
         # Every caller of the queue knows which of its calls may be repeated.
         "retry": Retry(NoBackoff(), 0),
     }
-    if clustered:
-        return RedisCluster.from_url(bare, **options)
-    return redis.Redis.from_url(bare, **options)
+    try:
+        if is_sentinel(url):
+            return open_sentinel(url, options)
+        parts = urlsplit(url)
+        query = dict(parse_qsl(parts.query))
+        clustered = query.pop("cluster", "false").lower() in {"1", "true", "yes"}
+        bare = urlunsplit(parts._replace(query=urlencode(query)))
+        if not clustered:
+            return redis.Redis.from_url(bare, **options)
+    except (ValueError, TypeError) as error:
+        raise ConfigurationError(f"the URL of Redis (JANGADA_REDIS_URL) is not usable: {error}") from error
+    try:
+        return _ClusterClient.from_url(bare, **options)
+    except RedisClusterException as error:
+        raise RedisConnectionError(str(error)) from error
 
 
 @contextmanager
@@ -144,15 +175,28 @@ def check_redis(client: Any, allow_unsafe: bool = False) -> None:
     if allow_unsafe:
         return
     for name, wanted in (("appendonly", "yes"), ("maxmemory-policy", "noeviction")):
-        try:
-            found = client.config_get(name).get(name)
-        except ResponseError:
-            return
-        except RedisError as error:
+        for found in _configured(client, name):
+            if found != wanted:
+                raise ConfigurationError(
+                    f"Redis has {name} {found}, and could lose jobs: set `{name} {wanted}` in redis.conf, "
+                    f"or run `redis-cli CONFIG SET {name} {wanted}`; "
+                    "JANGADA_ALLOW_UNSAFE_REDIS=true starts all the same"
+                )
+
+
+def _configured(client: Any, name: str) -> set[str]:
+    """What the servers behind *client* say of the setting *name*; empty when they do not let us ask."""
+    try:
+        if isinstance(client, RedisCluster):
+            # Any of the nodes may hold jobs, the replicas after a failover.
+            nodes: Any = client.config_get(name, target_nodes=RedisCluster.ALL_NODES)
+            answers = list(nodes.values())
+        else:
+            answers = [client.config_get(name)]
+    except ResponseError as error:
+        if isinstance(translate(error), StoreUnavailableError):
             raise translate(error) from error
-        if found is not None and found != wanted:
-            raise ConfigurationError(
-                f"Redis has {name} {found}, and could lose jobs: set `{name} {wanted}` in redis.conf, "
-                f"or run `redis-cli CONFIG SET {name} {wanted}`; "
-                "JANGADA_ALLOW_UNSAFE_REDIS=true starts all the same"
-            )
+        return set()
+    except RedisError as error:
+        raise translate(error) from error
+    return {answer[name] for answer in answers if name in answer}

@@ -171,10 +171,10 @@ _VARIABLES: dict[str, _Variable] = {
         _Variable("port", _port, 8080, "a port", "where the gateway listens; 0 picks a free one"),
         _Variable(
             "redis_url",
-            _scheme("redis", "rediss"),
+            _scheme("redis", "rediss", "redis+sentinel", "rediss+sentinel"),
             "redis://127.0.0.1:6379/0",
-            "a redis:// or rediss:// URL",
-            "the queue's Redis; ?cluster=true for Redis Cluster",
+            "a redis://, rediss:// or redis+sentinel:// URL",
+            "the queue's Redis; ?cluster=true for Redis Cluster; redis+sentinel://host,host/service for Sentinel",
         ),
         _Variable(
             "mongo_url",

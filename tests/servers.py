@@ -117,6 +117,11 @@ class _Server:
         self._process.send_signal(signal.SIGCONT)
 
     @property
+    def is_running(self) -> bool:
+        """Whether its process is there, be it paused."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def pid(self) -> int:
         """Its process id, while it runs."""
         assert self._process is not None
@@ -129,6 +134,10 @@ class RedisServer(_Server):
     def __init__(self, folder: Path, *options: str) -> None:
         super().__init__(folder)
         self._options = options
+
+    def add_options(self, *options: str) -> None:
+        """More of its configuration, from the next start on."""
+        self._options += options
 
     @property
     def url(self) -> str:

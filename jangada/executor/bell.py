@@ -45,5 +45,5 @@ class Bell:
                     pass
                 self._on_ring()
             except Exception:  # noqa: BLE001 — the loop meets the same failure and reports it
-                time.sleep(random.uniform(0.5, 1.0))
+                time.sleep(random.uniform(0.25, 0.5))
                 self._wanted.set()

@@ -21,7 +21,7 @@ from jangada.jobs.queue import LeaseState
 
 RENEW_S = 0.5
 REPORT_S = 0.25
-BACKOFF_CAP_S = 2.0
+BACKOFF_CAP_S = 0.75
 LIVE_LINES = 200
 """Lines of one job sent as events per report; what is beyond is only in the kept log."""
 

@@ -44,7 +44,8 @@ FIRST_GUESS_S = 0.02
 """What a short job takes, before one was seen."""
 LOOK_S = 1.0
 """An idle executor looks for due jobs this often, whatever the bell says."""
-BACKOFF_CAP_S = 2.0
+BACKOFF_CAP_S = 0.75
+"""Work goes on within a second of the store's return."""
 
 OnReady = Callable[[Hello], None]
 

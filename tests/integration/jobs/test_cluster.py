@@ -3,55 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
-import redis as redis_py
 
 from jangada.jobs.queue import Finish, QueueEntry
 from jangada.jobs.queue_redis import RedisJobQueue
 from jangada.redis_client import check_redis, open_redis
-from tests.servers import RedisServer, started, until
-
-SLOTS = 16384
+from tests.redis_shapes import ClusterShape
 
 
 @pytest.fixture(scope="module")
 def cluster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder: Path = tmp_path_factory.mktemp("cluster")
-    with ExitStack() as stack:
-        servers, clients = [], []
-        for number in range(3):
-            server = RedisServer(folder / str(number), "--cluster-enabled", "yes")
-            # The bus port is the port plus 10,000 and must be a port.
-            while server.port > 55_000:
-                server = RedisServer(folder / str(number), "--cluster-enabled", "yes")
-            servers.append(stack.enter_context(started(server)))
-            client = redis_py.Redis(port=server.port, protocol=2)
-            stack.callback(client.close)
-            clients.append(client)
-        for number, client in enumerate(clients):
-            slots = range(number * SLOTS // 3, (number + 1) * SLOTS // 3)
-            client.execute_command("CLUSTER", "ADDSLOTS", *slots)
-            client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-        for server in servers[1:]:
-            clients[0].execute_command("CLUSTER", "MEET", "127.0.0.1", server.port)
-
-        def whole() -> bool:
-            return all(
-                b"cluster_state:ok" in raw and b"cluster_known_nodes:3" in raw
-                for raw in (_info(client) for client in clients)
-            )
-
-        until(whole, 30)
-        yield f"redis://127.0.0.1:{servers[0].port}?cluster=true"
-
-
-def _info(client: redis_py.Redis) -> bytes:
-    client.set_response_callback("CLUSTER INFO", lambda raw, **_: raw)
-    raw = client.execute_command("CLUSTER INFO")
-    return raw if isinstance(raw, bytes) else str(raw).encode()
+    shape = ClusterShape(tmp_path_factory.mktemp("cluster"), replicas=0)
+    try:
+        shape.start()
+        yield shape.url
+    finally:
+        shape.stop()
 
 
 def test_queues_on_every_node_take_jobs_through_their_life(cluster_url: str) -> None:
