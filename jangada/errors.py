@@ -18,6 +18,7 @@ The errors that Jangada raises on purpose.
     ├── UnsupportedMediaTypeError    415  unsupported_media_type
     ├── QuotaExceededError           429  quota_exceeded         Retry-After
     ├── QueueFullError               503  queue_full             Retry-After
+    │   └── QueueDrainingError       503  queue_draining         Retry-After
     ├── OverloadedError              503  overloaded             Retry-After
     ├── StoreUnavailableError        503  store_unavailable      MongoDB or Redis is away; Retry-After
     ├── LeaseLostError               409  lease_lost             the job has moved on to another attempt
@@ -161,6 +162,12 @@ class QueueFullError(JangadaError):
     """Raised when a queue is at its cap for all tenants together."""
 
     code, title, status, retryable = "queue_full", "The queue is full", 503, True
+
+
+class QueueDrainingError(QueueFullError):
+    """Raised when a queue takes no new jobs because an operator drains it."""
+
+    code, title, status, retryable = "queue_draining", "The queue is being drained", 503, True
 
 
 class OverloadedError(JangadaError):

@@ -226,7 +226,7 @@ class Asynchronous:
                 refused += [call.id for call in members]
                 continue
             for call, admission in zip(members, admissions, strict=True):
-                if admission in {Admission.QUEUE_FULL, Admission.TENANT_FULL}:
+                if admission not in {Admission.ACCEPTED, Admission.DUPLICATE}:
                     outcomes[call.id] = QueueFullError(f"the queue {name} is full", retry_after_s=5)
                     refused.append(call.id)
         if refused:

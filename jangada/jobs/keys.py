@@ -20,6 +20,7 @@ _PLAIN = (
     "job:",
     "body:",
     "ev:",
+    "control",
 )
 
 

@@ -17,6 +17,25 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from jangada.jobs.job import Priority
+from jangada.jobs.queue_view import JobEvent, LiveJob, QueueControl, QueueStats, WaitingJob
+
+__all__ = [
+    "Admission",
+    "CancelResult",
+    "Claimed",
+    "Finish",
+    "JobEvent",
+    "JobQueue",
+    "Lease",
+    "LeaseAction",
+    "LeaseState",
+    "LiveJob",
+    "QueueControl",
+    "QueueEntry",
+    "QueueLimits",
+    "QueueStats",
+    "WaitingJob",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +77,8 @@ class Admission(StrEnum):
     """It already holds a job of that id at this epoch or a later one; nothing changed."""
     QUEUE_FULL = "queue_full"
     TENANT_FULL = "tenant_full"
+    DRAINING = "draining"
+    """The queue takes nothing new (`JobQueue.drain`)."""
 
 
 class LeaseAction(StrEnum):
@@ -132,49 +153,6 @@ class CancelResult(StrEnum):
     """Not in this queue."""
 
 
-@dataclass(frozen=True, slots=True)
-class LiveJob:
-    """What the queue knows of an unfinished job: laid over the stored record by `JobService.get`."""
-
-    status: str
-    """queued, starting or running."""
-    attempt: int
-    progress: float | None = None
-    status_detail: str | None = None
-    executor_id: str | None = None
-    claimed_ms: int | None = None
-    started_ms: int | None = None
-    cancel_requested: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class JobEvent:
-    """One event of one job; *number* counts from 1 per job and is the SSE id."""
-
-    number: int
-    type: str
-    """job.queued, job.starting, job.running, job.progress, job.log, job.output, job.<final status>"""
-    data: dict[str, Any]
-    at_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class QueueStats:
-    """One queue at a glance; ages in seconds."""
-
-    queue: str
-    ready: dict[str, int]
-    """By priority."""
-    delayed: int
-    leased: int
-    dead: int
-    jobs: int
-    bytes: int
-    oldest_s: float | None
-    tenants: dict[str, int]
-    """Unfinished jobs by tenant."""
-
-
 class JobQueue(Protocol):
     """The atomic moves. Every implementation raises `StoreUnavailableError` when its server is away."""
 
@@ -194,6 +172,7 @@ class JobQueue(Protocol):
         Add the entries that their caps allow, in one atomic call, and ring the bell. Idempotent by job id.
 
         An entry with a higher epoch than the one held replaces it (sweep after a loss).
+        Without *limits* it is a job that was accepted before: no cap holds it up, nor a drain.
         """
         ...
 
@@ -207,6 +186,7 @@ class JobQueue(Protocol):
         settle: int = 32,
         lease_s: float = 15.0,
         running: bool = True,
+        token: str | None = None,
     ) -> Claimed:
         """
         In one atomic call: close *finished*, make due what is due (delayed jobs,
@@ -215,6 +195,11 @@ class JobQueue(Protocol):
 
         *running* marks the claimed jobs `running` at once; False marks them
         `starting` (the child is still loading) until `start`.
+
+        *token* makes the call repeatable: when its answer was lost, the same
+        executor calls again with the same token and gets the leases of the first
+        time again (renewed, and in addition to none: they count towards *want*,
+        but all of them come). Remembered as long as the leases would last.
         """
         ...
 
@@ -288,6 +273,36 @@ class JobQueue(Protocol):
 
     def stats(self, queue: str) -> QueueStats:
         """Depths, ages and counts."""
+        ...
+
+    def peek(self, queue: str, *, limit: int = 20) -> list[WaitingJob]:
+        """The jobs that would be claimed next, in that order (ageing apart); changes nothing."""
+        ...
+
+    def control(self, queue: str) -> QueueControl:
+        """How the queue is held up, if at all."""
+        ...
+
+    def pause(self, queue: str) -> QueueControl:
+        """Hand out no jobs to run until `resume`; jobs are accepted, what runs goes on, outcomes are still settled."""
+        ...
+
+    def drain(self, queue: str) -> QueueControl:
+        """Accept no new jobs until `resume`; what is there runs on and is retried as ever."""
+        ...
+
+    def resume(self, queue: str) -> QueueControl:
+        """End a pause and a drain, and ring the bell. A rate limit stays."""
+        ...
+
+    def limit_rate(self, queue: str, per_s: float | None, *, burst: int | None = None) -> QueueControl:
+        """
+        Hand out at most *per_s* jobs a second, on average; None ends the limit.
+
+        A token bucket by the queue's clock that holds *burst* jobs at most, by
+        default what one second allows (at least one). Every claim to run counts,
+        repeated attempts too. Raises `ValueError` unless *per_s* > 0 and *burst* ≥ 1.
+        """
         ...
 
     def lock(self, name: str, ttl_s: float) -> bool:

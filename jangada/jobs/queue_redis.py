@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from redis.exceptions import RedisError
 
+from jangada.jobs.job import Priority
 from jangada.jobs.keys import PREFIX, QueueKeys, lock_key
 from jangada.jobs.queue import (
     Admission,
@@ -20,10 +21,13 @@ from jangada.jobs.queue import (
     LeaseAction,
     LeaseState,
     LiveJob,
+    QueueControl,
     QueueEntry,
     QueueLimits,
     QueueStats,
+    WaitingJob,
 )
+from jangada.jobs.queue_view import checked_rate
 from jangada.jobs.scripts import Argument, Script, script
 from jangada.redis_client import MAX_BLOCK_S, RedisConnections, translate, translated
 
@@ -33,6 +37,7 @@ _ADMISSIONS = (
     Admission.DUPLICATE,
     Admission.QUEUE_FULL,
     Admission.TENANT_FULL,
+    Admission.DRAINING,
 )
 _LEASE_STATES = (LeaseState.LOST, LeaseState.HELD, LeaseState.CANCEL)
 _ACTIONS = {action.value.encode(): action for action in LeaseAction}
@@ -89,7 +94,7 @@ class RedisJobQueue:
         """Atomic for up to 500 jobs and 4 MiB; more than that is several such calls, so that none holds Redis up."""
         answer: list[Admission] = []
         for chunk in _chunks(entries):
-            arguments = _caps(limits)
+            arguments = [*_caps(limits), 0 if limits is None else 1]
             for entry in chunk:
                 arguments += (
                     entry.job_id,
@@ -116,6 +121,7 @@ class RedisJobQueue:
         settle: int = 32,
         lease_s: float = 15.0,
         running: bool = True,
+        token: str | None = None,  # noqa: ARG002
     ) -> Claimed:
         arguments: list[Argument] = [
             executor_id,
@@ -239,12 +245,10 @@ class RedisJobQueue:
         return [bool(row) for row in self._run(script("live"), queue, list(job_ids))]
 
     def stats(self, queue: str) -> QueueStats:
-        high, normal, low, delayed, leased, dead, jobs, size, oldest, counts = self._run(script("stats"), queue, [])
-        tenants = {
-            field[5:].decode(): int(value)
-            for field, value in zip(counts[::2], counts[1::2], strict=True)
-            if field.startswith(b"jobs:")
-        }
+        high, normal, low, delayed, leased, dead, jobs, size, oldest, counts, settling = self._run(
+            script("stats"), queue, []
+        )
+        pairs = list(zip(counts[::2], counts[1::2], strict=True))
         return QueueStats(
             queue=queue,
             ready={"high": high, "normal": normal, "low": low},
@@ -254,8 +258,39 @@ class RedisJobQueue:
             jobs=jobs,
             bytes=size,
             oldest_s=None if oldest < 0 else oldest / 1000,
-            tenants=tenants,
+            tenants={field[5:].decode(): int(value) for field, value in pairs if field.startswith(b"jobs:")},
+            tenant_bytes={field[6:].decode(): int(value) for field, value in pairs if field.startswith(b"bytes:")},
+            settling=settling,
+            control=self.control(queue),
         )
+
+    def peek(self, queue: str, *, limit: int = 20) -> list[WaitingJob]:
+        return [
+            WaitingJob(job_id.decode(), tenant.decode(), Priority(band.decode()), waited_ms / 1000, attempts)
+            for job_id, tenant, band, waited_ms, attempts in self._run(script("peek"), queue, [limit])
+        ]
+
+    def control(self, queue: str) -> QueueControl:
+        return self._control(queue)
+
+    def pause(self, queue: str) -> QueueControl:
+        return self._control(queue, paused="1")
+
+    def drain(self, queue: str) -> QueueControl:
+        return self._control(queue, draining="1")
+
+    def resume(self, queue: str) -> QueueControl:
+        return self._control(queue, paused="0", draining="0")
+
+    def limit_rate(self, queue: str, per_s: float | None, *, burst: int | None = None) -> QueueControl:
+        rate, size = checked_rate(per_s, burst)
+        return self._control(queue, rate="0" if rate is None else repr(rate), burst=size)
+
+    def _control(
+        self, queue: str, *, paused: str = "", draining: str = "", rate: str = "", burst: int = 0
+    ) -> QueueControl:
+        is_paused, is_draining, per_s, size = self._run(script("control"), queue, [paused, draining, rate, burst])
+        return QueueControl(bool(is_paused), bool(is_draining), float(per_s) if per_s else None, size)
 
     def lock(self, name: str, ttl_s: float) -> bool:
         with translated():

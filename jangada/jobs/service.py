@@ -10,6 +10,7 @@ from jangada.clock import Clock, from_ms, to_ms, utc_now
 from jangada.errors import (
     JangadaError,
     PurgedError,
+    QueueDrainingError,
     QueueFullError,
     QuotaExceededError,
     StoreUnavailableError,
@@ -360,4 +361,6 @@ def _refusal(job: Job, admission: Admission, limits: QueueLimits) -> JangadaErro
             retry_after_s=5.0,
             extra={"limit": {"name": "unfinished_jobs", "value": limits.tenant_jobs}} if limits.tenant_jobs else None,
         )
+    if admission is Admission.DRAINING:
+        return QueueDrainingError(f"queue {job.queue} takes no new jobs: it is being drained", retry_after_s=30.0)
     return QueueFullError(f"queue {job.queue} is full (at most {limits.queue_jobs} jobs)", retry_after_s=5.0)

@@ -1,6 +1,6 @@
 -- Say what enqueue.lua would say, and change nothing.
 -- ARGV 2 queue_jobs 3 queue_bytes 4 tenant_jobs 5 tenant_bytes (caps; -1 = none), then per job: id, tenant, epoch, bytes
--- Returns per job: 1 accepted, 2 duplicate, 3 queue full, 4 tenant full
+-- Returns per job: 1 accepted, 2 duplicate, 3 queue full, 4 tenant full, 5 draining
 local caps = { tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]) }
 local held = {}
 local function holding(field)
@@ -8,6 +8,7 @@ local function holding(field)
   return held[field] + (added[field] or 0)
 end
 
+local drains = call('HGET', CONTROL, 'draining')
 local answer = {}
 for at = 6, #ARGV, 4 do
   local id, tenant, epoch, bytes = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
@@ -15,6 +16,8 @@ for at = 6, #ARGV, 4 do
   local verdict = 1
   if old then
     if tonumber(old) >= epoch then verdict = 2 end
+  elseif drains then
+    verdict = 5
   elseif caps[1] >= 0 and holding('jobs') >= caps[1] or caps[2] >= 0 and holding('bytes') + bytes > caps[2] then
     verdict = 3
   elseif caps[3] >= 0 and holding('jobs:' .. tenant) >= caps[3]

@@ -1,8 +1,8 @@
 -- Add the jobs that their caps allow, and ring the bell.
--- ARGV 2 queue_jobs 3 queue_bytes 4 tenant_jobs 5 tenant_bytes (caps; -1 = none)
+-- ARGV 2 queue_jobs 3 queue_bytes 4 tenant_jobs 5 tenant_bytes (caps; -1 = none) 6 new (0: accepted before, a drain lets them in)
 --      then per job: id, tenant, band, weight, epoch, max, not_before ms ('' = now), expires ms ('' = never),
 --      deadline ms ('' = none), body
--- Returns per job: 1 accepted, 2 duplicate, 3 queue full, 4 tenant full
+-- Returns per job: 1 accepted, 2 duplicate, 3 queue full, 4 tenant full, 5 draining
 local caps = { tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]) }
 local held = {}
 local function holding(field)
@@ -10,9 +10,10 @@ local function holding(field)
   return held[field] + (added[field] or 0)
 end
 
+local drains = ARGV[6] == '1' and call('HGET', CONTROL, 'draining')
 local answer = {}
 local waking = 0
-for at = 6, #ARGV, 10 do
+for at = 7, #ARGV, 10 do
   local id, tenant, band, weight, epoch = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4])
   local max, not_before, expires, body = ARGV[at + 5], tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7]), ARGV[at + 9]
   local bytes = #body
@@ -27,6 +28,8 @@ for at = 6, #ARGV, 10 do
     forget(id, old[2], tonumber(old[3]), old[6], old[5])
     if old[6] == '1' then call('PERSIST', EVENTS .. id) end
     events = old[4] or 1
+  elseif drains then
+    verdict = 5
   elseif caps[1] >= 0 and holding('jobs') >= caps[1] or caps[2] >= 0 and holding('bytes') + bytes > caps[2] then
     verdict = 3
   elseif caps[3] >= 0 and holding('jobs:' .. tenant) >= caps[3]

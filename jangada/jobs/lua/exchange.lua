@@ -92,6 +92,19 @@ if delayed_due and delayed_due <= NOW then
   delayed_due = first_due(DELAYED)
 end
 
+-- How many may be claimed: none during a pause, else what the rate limit's bucket holds.
+local control = call('HMGET', CONTROL, 'paused', 'rate', 'burst', 'tokens', 'at')
+local rate, tokens, held_up = tonumber(control[2]), nil, nil
+local asked = want
+if control[1] then
+  want = 0
+elseif rate and want > 0 then
+  tokens = math.min(tonumber(control[3]), tonumber(control[4]) + math.max(0, NOW - tonumber(control[5])) * rate / 1000)
+  want = math.min(want, math.floor(tokens))
+end
+held_up = want < asked
+local allowed = want
+
 -- Ageing. At most as many rise as are claimed, so a backlog of old jobs cannot fill the band above faster than it
 -- empties: priority keeps its meaning under overload. They are charged there like newcomers: fair shares hold too.
 if want > 0 then
@@ -164,6 +177,10 @@ for _, band in ipairs(BANDS) do
   end
 end
 if #claims > 0 then call('ZADD', LEASE, unpack(claims)) end
+if tokens then
+  tokens = tokens - (allowed - want)
+  call('HSET', CONTROL, 'tokens', tokens, 'at', NOW)
+end
 if #aged > 0 then call('ZREM', AGE, unpack(aged)) end
 flush()
 
@@ -176,11 +193,14 @@ sooner(expiry_due)
 sooner(delayed_due)
 if #leases > 0 then sooner(until_ms) end
 -- When want was filled there may be more; when it was not, every band is empty and old tokens would wake nobody usefully.
-local more = want == 0 and (call('ZCARD', READY.high) + call('ZCARD', READY.normal) + call('ZCARD', READY.low)) or 0
-if more > 0 then
+local more = (want == 0 or held_up) and (call('ZCARD', READY.high) + call('ZCARD', READY.normal) + call('ZCARD', READY.low)) or 0
+if more > 0 and not held_up then
   if woken > 0 then ring(math.min(woken, more)) end
 else
   call('DEL', BELL)
 end
-if more > 0 or call('ZCARD', SETTLE) > 0 then sooner(NOW) end
+if call('ZCARD', SETTLE) > 0 then sooner(NOW) end
+if more > 0 and not control[1] then
+  sooner(tokens and tokens < 1 and NOW + math.ceil((1 - tokens) * 1000 / rate) or NOW)
+end
 return { finished, leases, NOW, next_due }

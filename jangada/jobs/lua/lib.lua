@@ -18,6 +18,7 @@
 --  15 ev:          prefix  ev:<id> stream of the job's events, entry ids <number>-0, from 2 (1 is job.queued, implied).
 --                          Only jobs that somebody listens to, or that report progress or logs, have one: a stream
 --                          takes 4 KiB however short it is.
+--  16 control      hash    paused, draining (1), rate (jobs per s), burst, tokens, at (ms when tokens was true)
 --
 -- job:<id>: tenant, band, weight, epoch, max (attempts), enqueued (ms), bytes; when it has them: expires, deadline (ms).
 --   state     queued | starting | running | settle (waits to be settled) | settling (somebody does); absent = queued
@@ -34,6 +35,7 @@
 local READY = { high = KEYS[1], normal = KEYS[2], low = KEYS[3] }
 local FAIR, AGE, DELAYED, LEASE, EXPIRY, SETTLE = KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 local COUNTS, BELL, DEAD, JOB, BODY, EVENTS = KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
+local CONTROL = KEYS[16]
 local BANDS = { 'high', 'normal', 'low' }
 local ABOVE = { normal = 'high', low = 'normal' }
 
