@@ -35,13 +35,22 @@ def cpu_s(pids: list[int]) -> float:
 
 def pss_mib(pids: list[int]) -> float:
     """Proportional set size of *pids* together, in MiB: shared pages counted once."""
+    return _rollup_mib(pids, "Pss:")
+
+
+def rss_mib(pids: list[int]) -> float:
+    """Resident set size of *pids* together, in MiB: shared pages counted for each that has them."""
+    return _rollup_mib(pids, "Rss:")
+
+
+def _rollup_mib(pids: list[int], field: str) -> float:
     total = 0
     for pid in pids:
         try:
             lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
         except OSError:
             continue
-        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+        total += sum(int(line.split()[1]) for line in lines if line.startswith(field))
     return total / 1024
 
 
