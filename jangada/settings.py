@@ -33,6 +33,7 @@ class Settings:
     max_file_bytes: int
     inline_bytes: int
     lease_s: float
+    metrics_listen: str | None
     retention_s: float
     file_ttl_s: float
     tenant_max_jobs: int
@@ -120,6 +121,14 @@ def _port(text: str) -> int:
     return value
 
 
+def _listen(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    _port(port)
+    if ("]" in host or ":" in host) and not (host.startswith("[") and host.endswith("]")):
+        raise ValueError("an IPv6 address stands in brackets")
+    return text
+
+
 def _bool(text: str) -> bool:
     lowered = text.lower()
     if lowered in {"1", "true", "yes", "on"}:
@@ -193,6 +202,7 @@ _VARIABLES: dict[str, _Variable] = {
         _Variable("max_file_bytes", _positive_int, 256 * 1024 * 1024, "bytes", "largest uploaded file"),
         _Variable("inline_bytes", _positive_int, 256 * 1024, "bytes", "larger inputs and outputs become artifacts"),
         _Variable("lease_s", _positive_float, 15.0, "seconds", "how long an executor may be silent"),
+        _Variable("metrics_listen", _listen, None, "[host:]port", "where an executor serves its metrics; port 0 picks one"),
         _Variable("retention_s", _positive_float, 30 * 86400.0, "seconds", "how long final jobs are kept"),
         _Variable("file_ttl_s", _positive_float, 7 * 86400.0, "seconds", "how long files are kept"),
         _Variable("tenant_max_jobs", _positive_int, 20_000, "a number", "unfinished jobs of one tenant in one queue"),

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from jangada.algorithms.store_mongo import MongoAlgorithmStore
 from jangada.executor.files import JobFiles
+from jangada.executor.metrics import ExecutorMetrics
+from jangada.executor.metrics_stores import QUEUE_OPERATIONS, STORE_OPERATIONS, MeasuredExecution, measured
 from jangada.jobs.execution import JobExecution, Notify
 from jangada.jobs.queue_redis import RedisJobQueue
 from jangada.jobs.store_mongo import MongoJobStore
@@ -54,11 +56,12 @@ class Connections:
 
         return WebhookNotifier(self.queue)
 
-    def execution(self, queue_name: str, executor_id: str, notify: Notify) -> JobExecution:
-        """The dealings of one executor with one queue."""
-        return JobExecution(
-            self.queue,
-            self.store,
+    def execution(self, queue_name: str, executor_id: str, notify: Notify, metrics: ExecutorMetrics) -> JobExecution:
+        """The dealings of one executor with one queue, measured."""
+        return MeasuredExecution(
+            metrics,
+            measured(self.queue, "redis", QUEUE_OPERATIONS, metrics),
+            measured(self.store, "mongo", STORE_OPERATIONS, metrics),
             queue_name=queue_name,
             executor_id=executor_id,
             lease_s=self.settings.lease_s,

@@ -40,21 +40,27 @@ class Receiver(Protocol):
 class Inbox(SlotObserver):
     """Turns what happens on other threads into calls on the loop's."""
 
-    def __init__(self, loop: Receiver, reports: Reports, journal: Journal, *, live: bool) -> None:
+    def __init__(
+        self, loop: Receiver, reports: Reports, journal: Journal, *, live: bool, observer: SlotObserver
+    ) -> None:
         self._loop = loop
         self._reports = reports
         self._journal = journal
         self._live = live
+        self._observer = observer
         self.calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
 
     def ready(self, slot: int, hello: Hello, cold: bool) -> None:
+        self._observer.ready(slot, hello, cold)
         self.calls.put(partial(self._loop.slot_ready, slot, hello, cold))
 
     def unavailable(self, slot: int, reason: str, said: list[str]) -> None:
+        self._observer.unavailable(slot, reason, said)
         self._journal.error("child.setup_failed", slot=slot, reason=reason, said=said[-20:])
         self.calls.put(partial(self._loop.slot_unavailable, slot))
 
     def starting(self, slot: int) -> None:
+        self._observer.starting(slot)
         self.calls.put(partial(self._loop.slot_starting, slot))
 
     def began(self, job: SlotJob) -> None:
@@ -62,6 +68,7 @@ class Inbox(SlotObserver):
             self.calls.put(partial(self._loop.job_began, job))
 
     def ended(self, job: SlotJob, ending: Ending) -> None:
+        self._observer.ended(job, ending)
         self.calls.put(partial(self._loop.job_ended, job, ending))
 
     def progress(self, job: SlotJob, fraction: float, message: str | None) -> None:
@@ -73,4 +80,5 @@ class Inbox(SlotObserver):
             self._reports.line(job, stream, text)
 
     def recycled(self, slot: int, reason: str) -> None:
+        self._observer.recycled(slot, reason)
         self._journal.info("child.recycled", slot=slot, reason=reason)

@@ -12,6 +12,7 @@ import contextlib
 import queue
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -31,7 +32,7 @@ from jangada.executor.messages import Done, Hello
 from jangada.executor.outbox import Outbox
 from jangada.executor.pool import SlotPool
 from jangada.executor.process import ChildRecipe
-from jangada.executor.running import Ending, SlotJob, SlotLimits, StopReason
+from jangada.executor.running import Ending, SlotJob, SlotLimits, SlotObserver, StopReason
 from jangada.jobs.execution import Completion, JobExecution, Notify
 from jangada.jobs.orders import parse
 from jangada.jobs.queue import Lease
@@ -75,6 +76,7 @@ class ExecutorLoop:
         journal: Journal,
         on_ready: OnReady = lambda _hello: None,
         notify: Notify = lambda _event, _lease, _status: None,
+        observer: SlotObserver | None = None,
     ) -> None:
         self._execution = execution
         self._desk = FileDesk(files, max(2, options.concurrency), journal)
@@ -83,7 +85,7 @@ class ExecutorLoop:
         self._journal = journal
         self._on_ready = on_ready
         self._reports = Reports()
-        self._inbox = Inbox(self, self._reports, journal, live=not options.short)
+        self._inbox = Inbox(self, self._reports, journal, live=not options.short, observer=observer or SlotObserver())
         self._pool = SlotPool(options.concurrency, recipe, limits, folder, self._inbox)
         self._held: dict[str, SlotJob] = {}
         self._heartbeat = Heartbeat(
@@ -129,6 +131,17 @@ class ExecutorLoop:
     def stop(self) -> None:
         """Claim no more; safe from a signal handler, the second time it hands back at once."""
         self._inbox.calls.put(self._ask_stop)
+
+    @property
+    def slot_states(self) -> Counter[str]:
+        """How many slots are busy, idle, starting, cold and unavailable, about now."""
+        pairs = zip(tuple(self._state), tuple(self._load), strict=True)
+        return Counter(("busy" if load else "idle") if state == "ready" else state for state, load in pairs)
+
+    @property
+    def unstored(self) -> int:
+        """Outcomes that wait for the store, about now."""
+        return len(self._outbox.waiting)
 
     # --- what happens (all on the loop's thread) --------------------------------
 

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jangada
 from jangada.algorithms.algorithm import describe as describe_algorithm
@@ -25,6 +25,10 @@ from jangada.executor.process import ChildRecipe
 from jangada.executor.running import SlotLimits
 from jangada.ids import new_id
 from jangada.settings import Settings
+
+if TYPE_CHECKING:
+    from jangada.executor.metrics import ExecutorMetrics
+    from jangada.executor.metrics_server import MetricsServer
 
 CHILD_SETTINGS = ("JANGADA_OCR_ENGINE", "JANGADA_ALLOW_CPU", "JANGADA_HOME")
 """The only settings of ours that user code sees: no address and no secret is among them."""
@@ -136,6 +140,7 @@ class Executor:
         sys.modules.setdefault("pymongo.pyopenssl_context", None)  # type: ignore[arg-type]
         from jangada.executor.connect import Connections
         from jangada.executor.loop import ExecutorLoop, LoopOptions
+        from jangada.executor.metrics import ExecutorMetrics
 
         self._manifest = manifest
         self._settings = settings
@@ -152,9 +157,10 @@ class Executor:
         self._folder = _work_folder(settings, manifest.name, self.executor_id)
         self._connections = Connections.open(settings)
         limits = manifest.limits
-        notify = self._connections.notifier()
+        metrics = ExecutorMetrics()
+        notify = metrics.notifying(self._connections.notifier())
         self._loop = ExecutorLoop(
-            self._connections.execution(queue_name, self.executor_id, notify),
+            self._connections.execution(queue_name, self.executor_id, notify, metrics),
             self._connections.files(),
             recipe(manifest, python, self._folder / "lib", settings),
             SlotLimits(
@@ -167,7 +173,9 @@ class Executor:
             journal=self._journal,
             on_ready=self._register_soon,
             notify=notify,
+            observer=metrics,
         )
+        self._metrics_server = self._serve_metrics(metrics) if settings.metrics_listen else None
         self._stops = 0
 
     def run(self) -> None:
@@ -187,6 +195,8 @@ class Executor:
             self._loop.run()
         finally:
             sweeper.stop()
+            if self._metrics_server is not None:
+                self._metrics_server.stop()
             self._connections.close()
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -196,6 +206,24 @@ class Executor:
         if self._stops > 2:
             os._exit(1)
         self._loop.stop()
+
+    def _serve_metrics(self, metrics: ExecutorMetrics) -> MetricsServer:
+        from jangada.executor.metrics_page import MetricsPage
+        from jangada.executor.metrics_server import MetricsServer
+
+        page = MetricsPage(
+            metrics,
+            self._loop,
+            self._connections.queue,
+            self._connections.algorithms,
+            algorithm=self._manifest.name,
+            queue_name=self._queue_name,
+            folder=self._folder,
+        )
+        server = MetricsServer(page.text, self._settings.metrics_listen or "")
+        server.start()
+        self._journal.info("metrics.serving", port=server.port)
+        return server
 
     def _check_redis(self) -> None:
         from jangada.redis_client import check_redis

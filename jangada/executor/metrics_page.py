@@ -1,0 +1,47 @@
+"""What ``/metrics`` of an executor shows: itself, and the queues when it is its turn to tell of them."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jangada.executor.metrics import ExecutorMetrics, executor_gauges
+from jangada.executor.metrics_queues import QueueGauges
+from jangada.executor.metrics_text import Page
+from jangada.webhooks.message import QUEUE as WEBHOOKS
+
+if TYPE_CHECKING:
+    from jangada.algorithms.store import AlgorithmStore
+    from jangada.executor.loop import ExecutorLoop
+    from jangada.jobs.queue import JobQueue
+
+
+class MetricsPage:
+    """The page of one executor."""
+
+    def __init__(
+        self,
+        metrics: ExecutorMetrics,
+        loop: ExecutorLoop,
+        queue: JobQueue,
+        algorithms: AlgorithmStore,
+        *,
+        algorithm: str,
+        queue_name: str,
+        folder: Path,
+    ) -> None:
+        gauges = executor_gauges(lambda: loop.slot_states, lambda: loop.unstored, folder, version("jangada"))
+        self._executor = Page((*metrics.families, *gauges), algorithm=algorithm, queue=queue_name)
+        self._queues = QueueGauges(queue, algorithms, [queue_name, WEBHOOKS])
+        self._queue_page = Page(self._queues.families)
+
+    @property
+    def names(self) -> list[str]:
+        """Every metric that the page may show."""
+        return [family.name for family in (*self._executor.families, *self._queue_page.families)]
+
+    def text(self) -> str:
+        """The page as it is now."""
+        self._queues.refresh()
+        return self._executor.text() + self._queue_page.text()
