@@ -19,6 +19,7 @@ from jangada.settings import Settings
 from jangada.tenants import Scope
 from jangada.wiring import Services
 
+from . import queues
 from .answers import AlgorithmObject, AlgorithmPage, DeploymentObject, DeploymentPage
 
 
@@ -30,6 +31,7 @@ def create_app(services: Services | None = None) -> Flask:
 
 def register(app: Flask, services: Services) -> None:
     """Add the routes."""
+    queues.register(app, services)
 
     @app.get("/v1/algorithms")
     @documented(
