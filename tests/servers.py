@@ -24,6 +24,7 @@ from typing import TypeVar
 REDIS_IMAGE = "redis:7.2-alpine"
 MONGO_IMAGE = "mongo:7"
 START_S = 30.0
+ROOT = Path(__file__).resolve().parents[1]
 _PR_SET_PDEATHSIG = 1
 
 
@@ -52,7 +53,7 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-class _Server:
+class Server:
     """A server as a child process; its data lie in *folder*, so it can be killed and started again."""
 
     def __init__(self, folder: Path) -> None:
@@ -63,6 +64,14 @@ class _Server:
     def command(self) -> list[str]:
         raise NotImplementedError
 
+    def environ(self) -> dict[str, str] | None:
+        """Its environment; None for ours."""
+        return None
+
+    def cwd(self) -> Path:
+        """Where it works."""
+        return self.folder
+
     def start(self) -> None:
         """Start, and wait until it accepts connections."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -71,7 +80,8 @@ class _Server:
                 self.command(),
                 stdout=output,
                 stderr=output,
-                cwd=self.folder,
+                cwd=self.cwd(),
+                env=self.environ(),
                 start_new_session=True,
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, no lock
             )
@@ -128,7 +138,7 @@ class _Server:
         return self._process.pid
 
 
-class RedisServer(_Server):
+class RedisServer(Server):
     """A durable redis-server (append-only file, no eviction)."""
 
     def __init__(self, folder: Path, *options: str) -> None:
@@ -152,7 +162,7 @@ class RedisServer(_Server):
         ]
 
 
-class MongoServer(_Server):
+class MongoServer(Server):
     """The embedded nx-27017."""
 
     @property
@@ -168,7 +178,7 @@ class MongoServer(_Server):
         ]
 
 
-class FerretServer(_Server):
+class FerretServer(Server):
     """FerretDB with its SQLite backend: one more server that speaks MongoDB's protocol."""
 
     def __init__(self, folder: Path, program: Path) -> None:
@@ -272,7 +282,7 @@ def any_ferretdb() -> Iterator[str]:
         yield server.url
 
 
-S = TypeVar("S", bound=_Server)
+S = TypeVar("S", bound=Server)
 
 
 @contextlib.contextmanager

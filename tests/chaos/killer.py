@@ -1,56 +1,73 @@
-"""Kills parts of a live platform with -9, at moments that a seed decides."""
+"""Carries out a plan: hurts, and heals what was to last only so long."""
 
 from __future__ import annotations
 
-import contextlib
-import random
+import heapq
 import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
 
-import psutil
-
-from tests.live_platform import LivePlatform
-
-CHILD = "child"
-"""The process that runs the algorithm's code, below an executor."""
+from tests.chaos.plan import Fault
+from tests.chaos.rig import Rig
 
 
 class Killer(threading.Thread):
-    """Until told to stop, kills one of *victims* every *pause_s* (between its two ends); counts what it hit."""
+    """Runs *faults* against *rig*; `stop` heals everything and returns."""
 
-    def __init__(
-        self, platform: LivePlatform, victims: Sequence[str], *, seed: int, pause_s: tuple[float, float]
-    ) -> None:
-        super().__init__(daemon=True)
-        self._platform = platform
-        self._victims = list(victims)
-        self._random = random.Random(seed)
-        self._pause_s = pause_s
+    def __init__(self, rig: Rig, faults: Sequence[Fault]) -> None:
+        super().__init__(name="killer", daemon=True)
+        self._rig = rig
+        self._faults = faults
         self._stopping = threading.Event()
-        self.killed: Counter[str] = Counter()
+        self._began = 0.0
+        self._wounds: list[tuple[float, int, Fault, str]] = []
+        self.hits: Counter[str] = Counter()
         self.story: list[str] = []
+        self.error: BaseException | None = None
 
     def run(self) -> None:
-        began = time.monotonic()
-        while not self._stopping.wait(self._random.uniform(*self._pause_s)):
-            victim = self._random.choice(self._victims)
-            hit = self._kill_child() if victim == CHILD else self._platform.kill(victim)
-            self.killed[victim] += hit
-            self.story.append(f"{time.monotonic() - began:6.2f} s {victim}{'' if hit else ' (was not running)'}")
+        self._began = time.monotonic()
+        try:
+            for number, fault in enumerate(self._faults):
+                if not self._heal_until(fault.at_s):
+                    break
+                hit = self._rig.hurt(fault)
+                self._tell(f"{fault}: {hit or 'was not running'}")
+                if hit is not None:
+                    self.hits[f"{fault.action} {fault.victim}"] += 1
+                    if fault.lasts_s:
+                        heapq.heappush(self._wounds, (fault.at_s + fault.lasts_s, number, fault, hit))
+            self._heal_until(float("inf"))
+        except BaseException as error:  # noqa: BLE001 - told to the test, which fails with it
+            self.error = error
+        finally:
+            for _, _, fault, hit in self._wounds:
+                self._heal(fault, hit)
 
     def stop(self) -> None:
+        """End; raises what went wrong in the killer itself."""
         self._stopping.set()
-        self.join(10)
+        self.join(60)
+        if self.error is not None:
+            raise self.error
 
-    def _kill_child(self) -> bool:
-        for part, row in self._platform.rows().items():
-            if not part.startswith("executor:") or row["pid"] is None:
-                continue
-            with contextlib.suppress(psutil.Error):
-                children = psutil.Process(row["pid"]).children(recursive=True)
-                if children:
-                    self._random.choice(children).kill()
-                    return True
-        return False
+    def _heal_until(self, at_s: float) -> bool:
+        """Wait for *at_s*, healing what is due before; False when told to stop."""
+        while True:
+            due_s = min(at_s, self._wounds[0][0] if self._wounds else float("inf"))
+            if due_s == float("inf"):
+                return True
+            if self._stopping.wait(max(0.0, self._began + due_s - time.monotonic())):
+                return False
+            if due_s == at_s and not (self._wounds and self._wounds[0][0] <= at_s):
+                return True
+            _, _, fault, hit = heapq.heappop(self._wounds)
+            self._heal(fault, hit)
+
+    def _heal(self, fault: Fault, hit: str) -> None:
+        self._rig.heal(fault, hit)
+        self._tell(f"end of {fault}: {hit}")
+
+    def _tell(self, what: str) -> None:
+        self.story.append(f"{time.monotonic() - self._began:7.2f} s  {what}")
