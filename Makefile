@@ -21,12 +21,13 @@ install: .venv/.installed-dev  ## Make .venv with everything pinned; quick when 
 .venv/.installed-dev: requirements/dev.txt pyproject.toml
 	@scripts/install.sh dev $(PYTHON)
 
-check: install  ## Lint, format, types, import rules, OpenAPI up to date
+check: install  ## Lint, format, types, import rules, OpenAPI up to date, workflows and shell scripts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/openapi.py --check
+	scripts/ci/lint_workflows.sh
 
 fix: install  ## Format, and mend what the linter can
 	$(BIN)/ruff check --fix .

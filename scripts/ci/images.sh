@@ -16,6 +16,7 @@
 #   --sign             sign each digest with cosign (keyless where the runner has an identity, else COSIGN_KEY)
 #   --rebuild          build also what did not change
 #   --no-check         do not start each new image to see that it is whole
+#   --from-env         take IMAGE_MATRIX, IMAGE_VERSION, IMAGE_PUSH=true, IMAGE_PLATFORMS and IMAGE_ONLY too, where set
 #   --dry-run          say the docker, skopeo and cosign commands that would be run, and run none
 #
 # A published X.Y.Z never changes: with the same revision label its digest is used again, with another one it is an error.
@@ -57,6 +58,12 @@ while [ $# -gt 0 ]; do
     --rebuild) rebuild=true ;;
     --no-check) check=false ;;
     --dry-run) dry_run=true ;;
+    --from-env)
+      matrix="${IMAGE_MATRIX:-}" version="${IMAGE_VERSION:-}" platforms="${IMAGE_PLATFORMS:-}"
+      version="${version#v}"
+      [ "${IMAGE_PUSH:-}" != true ] || push=true
+      [ -z "${IMAGE_ONLY:-}" ] || choose+=(--only "$IMAGE_ONLY")
+      ;;
     --without-gpu) choose+=("$1") ;;
     --prefix | --version | --matrix | --context | --platforms | --output | --to | --only)
       [ $# -ge 2 ] && [ -n "$2" ] || wrong "$1 needs a value"
@@ -82,7 +89,7 @@ if [ -n "$matrix" ]; then
   jq -e 'type == "array" and all(.[]; .name and .kind and .file)' <<<"$matrix" >/dev/null 2>&1 \
     || wrong "--matrix is a JSON array of objects with name, kind and file"
 else
-  matrix="$("$here/matrix.sh" ${choose[@]+"${choose[@]}"})" || exit 2
+  matrix="$("$here/matrix.sh" --context "${context:-$here/../..}" ${choose[@]+"${choose[@]}"})" || exit 2
 fi
 cd "${context:-$here/../..}"
 [ -n "$version" ] || version="$(head -n 1 VERSION)"
@@ -227,4 +234,7 @@ for entry in "${entries[@]}"; do
 done
 result="$(jq -sc 'add // {}' <<<"$digests")"
 [ -z "$output" ] || printf '%s\n' "$result" >"$output"
-[ -z "${GITHUB_OUTPUT:-}" ] || printf 'digests=%s\nversion=%s\n' "$result" "$version" >>"$GITHUB_OUTPUT"
+if [ -n "${GITHUB_OUTPUT:-}" ]; then
+  subjects="$(jq -c --arg prefix "$prefix" '[to_entries[] | {name: ($prefix + "/" + .key), digest: .value}]' <<<"$result")"
+  printf 'digests=%s\nsubjects=%s\nversion=%s\n' "$result" "$subjects" "$version" >>"$GITHUB_OUTPUT"
+fi

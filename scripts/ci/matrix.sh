@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Says which images this repository makes: a JSON array, one object per image.
 #
-#   scripts/ci/matrix.sh [--only NAME,…] [--without-gpu]
+#   scripts/ci/matrix.sh [--only NAME,…] [--without-gpu] [--context FOLDER]     (FOLDER: another checkout with this layout)
 #
 #   name     repository under the prefix, jangada-<function or algorithm>, with -gpu for the GPU image of an algorithm
 #   kind     function (a template and a handler, as faas-cli builds it) or dockerfile (the repository is the context)
@@ -15,18 +15,20 @@
 #
 # BASE_IMAGE and CUDA_IMAGE replace what the Dockerfiles name. Exit codes: 0, 2 usage.
 set -euo pipefail
-cd "$(dirname "$0")/../.."
 
 usage() { sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//p}' "$0"; }
-only='' gpu=true
+only='' gpu=true context="$(dirname "$0")/../.."
 while [ $# -gt 0 ]; do
   case "$1" in
     --help | -h) usage; exit 0 ;;
     --only) only="${2:?--only needs names}"; shift 2 ;;
+    --context) context="${2:?--context needs a folder}"; shift 2 ;;
     --without-gpu) gpu=false; shift ;;
     *) echo "matrix.sh: unknown argument '$1' (see --help)" >&2; exit 2 ;;
   esac
 done
+
+cd "$context"
 
 # What of jangada/ an executor runs: not the gateway, the commands, or the embedded platform.
 runtime_inputs() {
