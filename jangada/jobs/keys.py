@@ -4,23 +4,24 @@ from __future__ import annotations
 
 PREFIX = "jangada"
 
-_PLAIN = (
-    "ready:high",
-    "ready:normal",
-    "ready:low",
-    "fair",
-    "age",
+_NAMES = (
+    "numbers",
+    "jobs",
+    "turns:high",
+    "turns:normal",
+    "turns:low",
+    "heads",
     "delayed",
     "lease",
     "expiry",
     "settle",
-    "counts",
+    "tenants",
     "bell",
     "dead",
-    "job:",
-    "body:",
+    "line:",
+    "live:",
     "ev:",
-    "control",
+    "handed:",
 )
 
 
@@ -31,13 +32,13 @@ class QueueKeys:
 
     def __init__(self, queue: str, prefix: str = PREFIX) -> None:
         self.tag = f"{prefix}:{{{queue}}}:"
-        self.all: tuple[bytes, ...] = tuple((self.tag + name).encode() for name in _PLAIN)
-        self.bell = self.all[10]
-        self.dead = self.all[11]
+        self.all: tuple[bytes, ...] = tuple((self.tag + name).encode() for name in _NAMES)
+        self.bell = self.all[11]
+        self.dead = self.all[12]
 
     def events(self, job_id: str) -> bytes:
         """The job's stream of events."""
-        return self.all[14] + job_id.encode()
+        return self.all[15] + job_id.encode()
 
 
 def lock_key(name: str, prefix: str = PREFIX) -> bytes:

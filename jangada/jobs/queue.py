@@ -187,6 +187,7 @@ class JobQueue(Protocol):
         lease_s: float = 15.0,
         running: bool = True,
         token: str | None = None,
+        again: bool = False,
     ) -> Claimed:
         """
         In one atomic call: close *finished*, make due what is due (delayed jobs,
@@ -196,10 +197,10 @@ class JobQueue(Protocol):
         *running* marks the claimed jobs `running` at once; False marks them
         `starting` (the child is still loading) until `start`.
 
-        *token* makes the call repeatable: when its answer was lost, the same
-        executor calls again with the same token and gets the leases of the first
-        time again (renewed, and in addition to none: they count towards *want*,
-        but all of them come). Remembered as long as the leases would last.
+        *token* makes the call repeatable: when its answer was lost, the executor
+        calls with the same token and *again*, and gets the leases of the lost answer
+        (renewed, even if they are more than *want*, which they count towards).
+        Remembered for as long as the leases would have lasted, for the last call only.
         """
         ...
 

@@ -100,13 +100,14 @@ class MemoryJobQueue:
         lease_s: float = 15.0,
         running: bool = True,
         token: str | None = None,
+        again: bool = False,
     ) -> Claimed:
         with self._changed:
             state, now = self._of(queue), self._now_ms()
             flags = [claims.finish(state, done, now) for done in finished]
             claims.make_due(state, now)
             until = now + round(lease_s * 1000)
-            leases = claims.handed_before(queue, state, executor_id, token, until)
+            leases = claims.handed_before(queue, state, executor_id, token, until) if again else []
             for job_id in first(state.settle, settle):
                 leases.append(claims.lease(queue, state, job_id, executor_id, until, "settling", now))
             running_already = sum(lease.action is LeaseAction.RUN for lease in leases)

@@ -28,6 +28,7 @@ from jangada.jobs.queue import (
     WaitingJob,
 )
 from jangada.jobs.queue_view import checked_rate
+from jangada.jobs.record import packed
 from jangada.jobs.scripts import Argument, Script, script
 from jangada.redis_client import MAX_BLOCK_S, RedisConnections, translate, translated
 
@@ -83,7 +84,7 @@ class RedisJobQueue:
             raise translate(error) from error
 
     def admit(self, queue: str, entries: Sequence[QueueEntry], limits: QueueLimits) -> list[Admission]:
-        arguments = _caps(limits)
+        arguments = [*_caps(limits), 1]
         for entry in entries:
             arguments += (entry.job_id, entry.tenant_id, entry.epoch, len(entry.body))
         return [_ADMISSIONS[verdict] for verdict in self._run(script("admit"), queue, arguments)]
@@ -100,13 +101,8 @@ class RedisJobQueue:
                     entry.job_id,
                     entry.tenant_id,
                     entry.priority.value,
-                    entry.weight,
-                    entry.epoch,
-                    entry.max_attempts,
                     "" if entry.not_before_ms is None else entry.not_before_ms,
-                    "" if entry.expires_ms is None else entry.expires_ms,
-                    "" if entry.deadline_ms is None else entry.deadline_ms,
-                    entry.body,
+                    packed(entry),
                 )
             answer += [_ADMISSIONS[verdict] for verdict in self._run(script("enqueue"), queue, arguments)]
         return answer
@@ -121,7 +117,8 @@ class RedisJobQueue:
         settle: int = 32,
         lease_s: float = 15.0,
         running: bool = True,
-        token: str | None = None,  # noqa: ARG002
+        token: str | None = None,
+        again: bool = False,
     ) -> Claimed:
         arguments: list[Argument] = [
             executor_id,
@@ -130,6 +127,8 @@ class RedisJobQueue:
             round(lease_s * 1000),
             1 if running else 0,
             self._age_ms,
+            token or "",
+            1 if again else 0,
         ]
         for finish in finished:
             lease = finish.lease
@@ -138,7 +137,7 @@ class RedisJobQueue:
         flags, rows, now_ms, next_due = self._run(script("exchange"), queue, arguments)
         return Claimed(
             finished=[flag == 1 for flag in flags],
-            leases=[_lease(queue, row, now_ms) for row in rows],
+            leases=[_lease(queue, row) for row in rows],
             next_due_ms=None if next_due < 0 else next_due,
             now_ms=now_ms,
         )
@@ -176,7 +175,7 @@ class RedisJobQueue:
             return CancelResult.UNKNOWN, None
         if answer[0] == 1:
             return CancelResult.SIGNALED, None
-        return CancelResult.TAKEN, _lease(queue, answer[1], answer[2])
+        return CancelResult.TAKEN, _lease(queue, answer[1])
 
     def emit(self, queue: str, lease: Lease, events: Sequence[tuple[str, dict[str, Any]]]) -> bool:
         if not events:
@@ -242,7 +241,7 @@ class RedisJobQueue:
     def holds(self, queue: str, job_ids: Sequence[str]) -> list[bool]:
         if not job_ids:
             return []
-        return [bool(row) for row in self._run(script("live"), queue, list(job_ids))]
+        return [flag == 1 for flag in self._run(script("holds"), queue, list(job_ids))]
 
     def stats(self, queue: str) -> QueueStats:
         high, normal, low, delayed, leased, dead, jobs, size, oldest, counts, settling = self._run(
@@ -258,8 +257,8 @@ class RedisJobQueue:
             jobs=jobs,
             bytes=size,
             oldest_s=None if oldest < 0 else oldest / 1000,
-            tenants={field[5:].decode(): int(value) for field, value in pairs if field.startswith(b"jobs:")},
-            tenant_bytes={field[6:].decode(): int(value) for field, value in pairs if field.startswith(b"bytes:")},
+            tenants={field[2:].decode(): int(value) for field, value in pairs if field.startswith(b"j:")},
+            tenant_bytes={field[2:].decode(): int(value) for field, value in pairs if field.startswith(b"b:")},
             settling=settling,
             control=self.control(queue),
         )
@@ -324,18 +323,18 @@ def _held(leases: Sequence[Lease]) -> list[Argument]:
     return arguments
 
 
-def _lease(queue: str, row: list[Any], now_ms: int) -> Lease:
-    job_id, epoch, attempt, tenant, body, action, enqueued, history = row
+def _lease(queue: str, row: list[Any]) -> Lease:
+    job_id, epoch, attempt, tenant, body, action, enqueued_ms, history, claimed_ms = row
     return Lease(
         queue=queue,
         job_id=job_id.decode(),
-        epoch=int(epoch),
+        epoch=epoch,
         attempt=attempt,
         tenant_id=tenant.decode(),
         body=body,
         action=_ACTIONS[action],
-        claimed_ms=now_ms,
-        enqueued_ms=int(enqueued),
+        claimed_ms=claimed_ms,
+        enqueued_ms=enqueued_ms,
         history=tuple(orjson.loads(b"[%b]" % history)) if history else (),
     )
 

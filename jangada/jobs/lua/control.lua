@@ -3,16 +3,16 @@
 -- Returns {paused, draining, rate or '', burst}
 for at, field in ipairs({ 'paused', 'draining' }) do
   if ARGV[at + 1] == '1' then
-    call('HSET', CONTROL, field, 1)
+    call('HSET', NUMBERS, field, 1)
   elseif ARGV[at + 1] == '0' then
-    call('HDEL', CONTROL, field)
+    call('HDEL', NUMBERS, field)
   end
 end
 if ARGV[4] == '0' then
-  call('HDEL', CONTROL, 'rate', 'burst', 'tokens', 'at')
+  call('HDEL', NUMBERS, 'rate', 'burst', 'tokens', 'at')
 elseif ARGV[4] ~= '' then
-  call('HSET', CONTROL, 'rate', ARGV[4], 'burst', ARGV[5], 'tokens', ARGV[5], 'at', NOW)
+  call('HSET', NUMBERS, 'rate', ARGV[4], 'burst', ARGV[5], 'tokens', ARGV[5], 'at', NOW)
 end
 if ARGV[2] == '0' then ring(BELL_CAP) end
-local now = call('HMGET', CONTROL, 'paused', 'draining', 'rate', 'burst')
+local now = call('HMGET', NUMBERS, 'paused', 'draining', 'rate', 'burst')
 return { now[1] and 1 or 0, now[2] and 1 or 0, now[3] or '', tonumber(now[4] or 0) }

@@ -1,27 +1,30 @@
 -- Close finished jobs, make due what is due, claim others: one atomic call.
 -- ARGV 2 executor 3 want 4 settle 5 lease ms 6 running (1: claimed jobs run at once, 0: they are starting) 7 age ms
+--      8 token ('' = none) 9 again (1: the answer to a call with this token was lost)
 --      then per finished job: id, epoch, attempt, status, event (JSON)
 -- Returns {finished flags, leases, now, next due ms or -1}; a lease is
---   {id, epoch, attempt, tenant, body, action ('' = run), enqueued, history}
+--   {id, epoch, attempt, tenant, body, action ('' = run), enqueued, history, claimed}
 local executor, want, settle, lease_ms = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local running, age_ms = ARGV[6] == '1', tonumber(ARGV[7])
-local BATCH = 32
+local running, age_ms, token = ARGV[6] == '1', tonumber(ARGV[7]), ARGV[8]
 local woken = 0
 
-local finished = {}
-for at = 8, #ARGV, 5 do
+local finished, closed = {}, {}
+for at = 10, #ARGV, 5 do
   local id = ARGV[at]
-  local job = call('HMGET', JOB .. id, 'epoch', 'attempt', 'tenant', 'bytes', 'events', 'rich', 'stream')
+  local live = call('HMGET', LIVE .. id, 'epoch', 'attempt', 'tenant', 'bytes', 'events', 'rich', 'stream', 'state')
   -- The attempt alone decides, not the lease: the outcome is stored, so a job whose lease ran out a moment ago,
   -- but that nobody claimed since, is closed all the same.
-  if job[1] == ARGV[at + 1] and job[2] == ARGV[at + 2] then
-    if job[7] == '1' then publish(id, tonumber(job[5] or 1) + 1, 'job.' .. ARGV[at + 3], ARGV[at + 4]) end
-    forget(id, job[3], tonumber(job[4]), job[7], job[6])
+  if not closed[id] and live[1] == ARGV[at + 1] and live[2] == ARGV[at + 2] then
+    if live[7] == '1' then publish(id, tonumber(live[5] or 1) + 1, 'job.' .. ARGV[at + 3], ARGV[at + 4]) end
+    if not is_leased(live[8]) then take_out(id, opened(call('HGET', JOBS, id)), live[8], live[2]) end
+    forget(id, live[3], tonumber(live[4]), live[7], live[6])
+    closed[id] = true
     finished[#finished + 1] = 1
   else
     finished[#finished + 1] = 0
   end
 end
+forget_all()
 
 local function first_due(key)
   local head = call('ZRANGE', key, 0, 0, 'WITHSCORES')
@@ -32,35 +35,37 @@ local function due(key)
   return call('ZRANGEBYSCORE', key, '-inf', NOW, 'LIMIT', 0, BATCH)
 end
 
+local function lose(id)
+  call('ZREM', LEASE, id)
+  local key = LIVE .. id
+  local live = call('HMGET', key, 'action', 'counted', 'cancel', 'attempt', 'executor', 'history', 'events', 'stream',
+    'told')
+  if live[1] then return to_settle(id, live[1]) end
+  local job = opened(call('HGET', JOBS, id))
+  local counted = tonumber(live[2] or 0) + 1
+  local lost = string.format('{"number":%s,"outcome":"lost","error":null,"executor_id":%s,"ended_ms":%.0f}',
+    live[4], cjson.encode(live[5]), NOW)
+  call('HSET', key, 'counted', counted, 'history', with_history(live[6], lost))
+  call('HDEL', key, 'executor', 'claimed', 'started', 'progress', 'detail')
+  if live[3] == '1' then
+    to_settle(id, 'settle_canceled')
+  elseif counted >= job.max then
+    to_settle(id, 'settle_lost')
+  else
+    local number, told = tell(id, live[8], live[9], tonumber(live[7] or 1) + 1, 'job.queued',
+      string.format('{"attempt":%s,"reason":"lost"}', live[4]))
+    call('HSET', key, 'state', 'queued', 'since', NOW, 'events', number, 'told', told)
+    make_ready(job.band, FRONT, { id }, NOW)
+    bound_by_deadline(id, job)
+    woken = woken + 1
+  end
+end
+
 -- Leases that ran out.
 local lease_due = first_due(LEASE)
 if lease_due and lease_due <= NOW then
   for _, id in ipairs(due(LEASE)) do
-    call('ZREM', LEASE, id)
-    local key = JOB .. id
-    local job = call('HMGET', key, 'action', 'counted', 'max', 'cancel', 'attempt', 'executor', 'history', 'band',
-      'tag', 'events', 'deadline', 'stream', 'told')
-    if job[1] then
-      to_settle(id, job[1])
-    else
-      local counted = tonumber(job[2] or 0) + 1
-      local lost = string.format('{"number":%s,"outcome":"lost","error":null,"executor_id":%s,"ended_ms":%.0f}',
-        job[5], cjson.encode(job[6]), NOW)
-      call('HSET', key, 'counted', counted, 'history', with_history(job[7], lost))
-      call('HDEL', key, 'executor', 'claimed', 'started', 'progress', 'detail')
-      if job[4] == '1' then
-        to_settle(id, 'settle_canceled')
-      elseif counted >= tonumber(job[3]) then
-        to_settle(id, 'settle_lost')
-      else
-        local number, told = tell(id, job[12], job[13], tonumber(job[10] or 1) + 1, 'job.queued',
-          string.format('{"attempt":%s,"reason":"lost"}', job[5]))
-        call('HSET', key, 'state', 'queued', 'events', number, 'told', told)
-        make_ready(id, job[8], job[9])
-        bound_by_deadline(id, job[11])
-        woken = woken + 1
-      end
-    end
+    lose(id)
   end
   lease_due = first_due(LEASE)
 end
@@ -69,7 +74,8 @@ end
 local expiry_due = first_due(EXPIRY)
 if expiry_due and expiry_due <= NOW then
   for _, id in ipairs(due(EXPIRY)) do
-    take_out(id)
+    local live = call('HMGET', LIVE .. id, 'state', 'attempt')
+    take_out(id, opened(call('HGET', JOBS, id)), live[1], live[2])
     to_settle(id, 'settle_expired')
   end
   expiry_due = first_due(EXPIRY)
@@ -80,108 +86,174 @@ local delayed_due = first_due(DELAYED)
 if delayed_due and delayed_due <= NOW then
   for _, id in ipairs(due(DELAYED)) do
     call('ZREM', DELAYED, id)
-    local job = call('HMGET', JOB .. id, 'band', 'tag', 'tenant', 'weight')
-    local tag = job[2]
-    if not tag then
-      tag = charge(job[1], job[3], tonumber(job[4]))
-      call('HSET', JOB .. id, 'tag', tag)
+    local record = call('HGET', JOBS, id)
+    local job = opened(record)
+    if call('HGET', LIVE .. id, 'attempt') then
+      call('HSET', LIVE .. id, 'state', 'queued', 'since', NOW)
+      make_ready(job.band, FRONT, { id }, NOW)
+    else
+      call('HSET', JOBS, id, LETTER[job.band] .. string.sub(record, 2, 7) .. struct.pack('>I6', NOW)
+        .. string.sub(record, 14))
+      make_ready(job.band, job.tenant, { id }, NOW)
     end
-    make_ready(id, job[1], tag)
     woken = woken + 1
   end
   delayed_due = first_due(DELAYED)
 end
 
--- How many may be claimed: none during a pause, else what the rate limit's bucket holds.
-local control = call('HMGET', CONTROL, 'paused', 'rate', 'burst', 'tokens', 'at')
-local rate, tokens, held_up = tonumber(control[2]), nil, nil
-local asked = want
-if control[1] then
-  want = 0
-elseif rate and want > 0 then
-  tokens = math.min(tonumber(control[3]), tonumber(control[4]) + math.max(0, NOW - tonumber(control[5])) * rate / 1000)
-  want = math.min(want, math.floor(tokens))
-end
-held_up = want < asked
-local allowed = want
+local leases = {}
+local until_ms = NOW + lease_ms
 
--- Ageing. At most as many rise as are claimed, so a backlog of old jobs cannot fill the band above faster than it
--- empties: priority keeps its meaning under overload. They are charged there like newcomers: fair shares hold too.
-if want > 0 then
-  local oldest = first_due(AGE)
-  if oldest and oldest <= NOW - age_ms then
-    for _, id in ipairs(call('ZRANGEBYSCORE', AGE, '-inf', NOW - age_ms, 'LIMIT', 0, math.min(want, BATCH))) do
-      local job = call('HMGET', JOB .. id, 'band', 'tenant', 'weight')
-      local band = ABOVE[job[1]]
-      call('ZREM', AGE, id)
-      call('ZREM', READY[job[1]], id)
-      local tag = charge(band, job[2], tonumber(job[3]))
-      call('HSET', JOB .. id, 'band', band, 'tag', tag)
-      make_ready(id, band, tag)
+local function hand(id, job, record, attempt, action, history, claimed)
+  leases[#leases + 1] = { id, job.epoch, attempt, job.tenant, string.sub(record, job.at), action or '', job.enqueued,
+    history or '', claimed }
+end
+
+-- What was handed out before, when the answer that said so was lost.
+if ARGV[9] == '1' then
+  local before = call('GET', HANDED .. executor)
+  before = before and cmsgpack.unpack(before) or {}
+  for at = 2, before[1] == token and #before or 0, 2 do
+    local id = before[at]
+    local live = call('HMGET', LIVE .. id, 'state', 'attempt', 'executor', 'action', 'history', 'claimed')
+    if is_leased(live[1]) and tonumber(live[2]) == before[at + 1] and live[3] == executor then
+      local record = call('HGET', JOBS, id)
+      call('ZADD', LEASE, 'XX', until_ms, id)
+      hand(id, opened(record), record, before[at + 1], live[4], live[5], tonumber(live[6]))
+      if not live[4] then want = math.max(0, want - 1) end
     end
   end
 end
 
-local leases = {}
-local until_ms = NOW + lease_ms
+-- How many may be claimed: none during a pause, else what the rate limit's bucket holds.
+local asked, tokens = want, nil
+if control.paused then
+  want = 0
+elseif control.rate and want > 0 then
+  tokens = math.min(control.burst, control.tokens + math.max(0, NOW - control.at) * control.rate / 1000)
+  want = math.min(want, math.floor(tokens))
+end
+local held_up = want < asked
+local allowed = want
+
+-- Ageing: old jobs rise while others are ahead of them. At most as many as are claimed, so a backlog of old jobs cannot
+-- fill the band above faster than it empties: priority keeps its meaning under overload. They are charged there like
+-- newcomers: fair shares hold too.
+local function lift_old(most)
+  local lifted = 0
+  for _, member in ipairs(call('ZRANGEBYSCORE', HEADS, '-inf', NOW - age_ms, 'LIMIT', 0, BATCH)) do
+    local band, tenant = string.match(member, '^(%a+) (.*)$')
+    local key = LINE .. band .. ':' .. tenant
+    local ahead = numbers['n:high'] + (band == 'low' and numbers['n:normal'] or 0)
+    local passed = 0
+    while ahead > 0 and lifted < most and passed < 1000 do
+      local id = call('LINDEX', key, 0)
+      if not id then break end
+      local record = call('HGET', JOBS, id)
+      local job = record and opened(record)
+      local live = call('HMGET', LIVE .. id, 'state', 'since')
+      if job and job.band == band and (live[1] == 'queued' or not live[1] and job.letter == LETTER[band]) then
+        local since = tonumber(live[2]) or job.since
+        if since > NOW - age_ms then
+          call('ZADD', HEADS, since, member)
+          break
+        end
+        call('LPOP', key)
+        add('n:' .. band, -1)
+        local above = ABOVE[band]
+        call('HSET', JOBS, id, LETTER[above] .. string.sub(record, 2, 7) .. struct.pack('>I6', NOW)
+          .. string.sub(record, 14))
+        if live[1] then call('HSET', LIVE .. id, 'since', NOW) end
+        make_ready(above, live[1] and FRONT or job.tenant, { id }, NOW)
+        lifted = lifted + 1
+      else
+        call('LPOP', key)
+        add('stale', -1)
+      end
+      passed = passed + 1
+    end
+    if passed > 0 and call('EXISTS', key) == 0 then close_line(band, tenant, call('ZSCORE', TURNS[band], tenant)) end
+    if lifted >= most then break end
+  end
+end
+if want > 0 and numbers['n:high'] + numbers['n:normal'] > 0 and numbers['n:normal'] + numbers['n:low'] > 0 then
+  lift_old(math.min(want, BATCH))
+end
 
 -- Outcomes to write.
 local unsettled = settle > 0 and call('ZRANGE', SETTLE, 0, settle - 1) or {}
 for _, id in ipairs(unsettled) do
   call('ZREM', SETTLE, id)
-  local job = call('HMGET', JOB .. id, 'epoch', 'attempt', 'tenant', 'action', 'enqueued', 'history')
-  local attempt = tonumber(job[2] or 0) + 1
-  call('HSET', JOB .. id, 'attempt', attempt, 'state', 'settling', 'executor', executor, 'claimed', NOW)
+  local record = call('HGET', JOBS, id)
+  local job = opened(record)
+  local live = call('HMGET', LIVE .. id, 'attempt', 'action', 'history')
+  local attempt = tonumber(live[1] or 0) + 1
+  call('HSET', LIVE .. id, 'epoch', job.epoch, 'tenant', job.tenant, 'bytes', job.bytes, 'attempt', attempt,
+    'state', 'settling', 'executor', executor, 'claimed', NOW)
   call('ZADD', LEASE, until_ms, id)
-  leases[#leases + 1] = { id, job[1], attempt, job[3], call('GET', BODY .. id), job[4], job[5], job[6] or '' }
+  hand(id, job, record, attempt, live[2], live[3], NOW)
 end
 
--- Jobs to run: the bands in order, within one by tag.
+-- Jobs to run: the bands in order, within one by turn.
 local state = running and 'running' or 'starting'
 local who = cjson.encode(executor)
-local claims, aged = {}, {}
+local claims = {}
+
+local function claim(id, job, live, record)
+  local attempt = tonumber(live[2] or 0) + 1
+  local number, told = tell(id, live[5], live[6], tonumber(live[4] or 1) + 1, 'job.' .. state,
+    string.format('{"attempt":%.0f,"executor_id":%s}', attempt, who))
+  local key = LIVE .. id
+  if running then
+    call('HSET', key, 'epoch', job.epoch, 'tenant', job.tenant, 'bytes', job.bytes, 'attempt', attempt,
+      'state', state, 'executor', executor, 'claimed', NOW, 'started', NOW, 'events', number, 'told', told)
+  else
+    call('HSET', key, 'epoch', job.epoch, 'tenant', job.tenant, 'bytes', job.bytes, 'attempt', attempt,
+      'state', state, 'executor', executor, 'claimed', NOW, 'events', number, 'told', told)
+  end
+  claims[#claims + 1] = until_ms
+  claims[#claims + 1] = id
+  hand(id, job, record, attempt, nil, live[3], NOW)
+end
+
 for _, band in ipairs(BANDS) do
-  if want > 0 then
-    local popped = call('ZPOPMIN', READY[band], want)
-    for at = 1, #popped, 2 do
-      local id = popped[at]
-      local key = JOB .. id
-      local job = call('HMGET', key, 'epoch', 'attempt', 'tenant', 'enqueued', 'history', 'events', 'expires', 'deadline',
-        'stream', 'told')
-      advance(band, tonumber(popped[at + 1]))
-      if band ~= 'high' then aged[#aged + 1] = id end
-      if job[7] or job[8] then call('ZREM', EXPIRY, id) end
+  local looked = 0
+  while want > 0 and numbers['n:' .. band] > 0 and looked < 4 do
+    local walk = begin_band(band, want)
+    while want > 0 do
+      local id, job, live, record, turn = next_ready(walk)
+      if not id then break end
+      add('n:' .. band, -1)
+      if turn.tag > numbers['v:' .. band] then set('v:' .. band, turn.tag) end
+      pass_turn(walk, turn, job.weight)
+      if job.expires > 0 or job.deadline > 0 then call('ZREM', EXPIRY, id) end
       -- A job that was claimed before is bounded by its deadline, one that was not by its expiry.
-      local bound = job[7]
-      if job[2] then bound = job[8] end
-      if bound and tonumber(bound) <= NOW then
+      local bound = live[2] and job.deadline or job.expires
+      if bound > 0 and bound <= NOW then
         -- More expired at once than one batch above takes out: it must not run all the same.
         to_settle(id, 'settle_expired')
       else
         want = want - 1
-        local attempt = tonumber(job[2] or 0) + 1
-        local number, told = tell(id, job[9], job[10], tonumber(job[6] or 1) + 1, 'job.' .. state,
-          string.format('{"attempt":%.0f,"executor_id":%s}', attempt, who))
-        if running then
-          call('HSET', key, 'attempt', attempt, 'state', state, 'executor', executor, 'claimed', NOW, 'started', NOW,
-            'events', number, 'told', told)
-        else
-          call('HSET', key, 'attempt', attempt, 'state', state, 'executor', executor, 'claimed', NOW, 'events', number,
-            'told', told)
-        end
-        claims[#claims + 1] = until_ms
-        claims[#claims + 1] = id
-        leases[#leases + 1] = { id, job[1], attempt, job[3], call('GET', BODY .. id), '', job[4], job[5] or '' }
+        claim(id, job, live, record)
       end
     end
+    take_ready(walk)
+    looked = looked + 1
   end
 end
 if #claims > 0 then call('ZADD', LEASE, unpack(claims)) end
 if tokens then
   tokens = tokens - (allowed - want)
-  call('HSET', CONTROL, 'tokens', tokens, 'at', NOW)
+  call('HSET', NUMBERS, 'tokens', tokens, 'at', NOW)
 end
-if #aged > 0 then call('ZREM', AGE, unpack(aged)) end
+if token ~= '' and #leases > 0 then
+  local handed = { token }
+  for _, lease in ipairs(leases) do
+    handed[#handed + 1] = lease[1]
+    handed[#handed + 1] = lease[3]
+  end
+  call('SET', HANDED .. executor, cmsgpack.pack(handed), 'PX', math.max(1, lease_ms))
+end
 flush()
 
 local next_due = -1
@@ -192,15 +264,15 @@ sooner(lease_due)
 sooner(expiry_due)
 sooner(delayed_due)
 if #leases > 0 then sooner(until_ms) end
--- When want was filled there may be more; when it was not, every band is empty and old tokens would wake nobody usefully.
-local more = (want == 0 or held_up) and (call('ZCARD', READY.high) + call('ZCARD', READY.normal) + call('ZCARD', READY.low)) or 0
+local more = numbers['n:high'] + numbers['n:normal'] + numbers['n:low']
 if more > 0 and not held_up then
   if woken > 0 then ring(math.min(woken, more)) end
 else
+  -- Nothing to claim: old tokens would wake nobody usefully.
   call('DEL', BELL)
 end
 if call('ZCARD', SETTLE) > 0 then sooner(NOW) end
-if more > 0 and not control[1] then
-  sooner(tokens and tokens < 1 and NOW + math.ceil((1 - tokens) * 1000 / rate) or NOW)
+if more > 0 and not control.paused then
+  sooner(tokens and tokens < 1 and NOW + math.ceil((1 - tokens) * 1000 / control.rate) or NOW)
 end
 return { finished, leases, NOW, next_due }

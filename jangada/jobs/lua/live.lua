@@ -2,12 +2,12 @@
 -- Returns per job {} or {state, attempt, progress, detail, executor, claimed, started, cancel} ('' = none)
 local answer = {}
 for at = 2, #ARGV do
-  local job = call('HMGET', JOB .. ARGV[at], 'tenant', 'state', 'attempt', 'progress', 'detail', 'executor', 'claimed',
-    'started', 'cancel')
   local row = {}
-  if job[1] then
-    for field = 2, 9 do
-      row[field - 1] = job[field] or ''
+  if call('HEXISTS', JOBS, ARGV[at]) == 1 then
+    local live = call('HMGET', LIVE .. ARGV[at], 'state', 'attempt', 'progress', 'detail', 'executor', 'claimed', 'started',
+      'cancel')
+    for field = 1, 8 do
+      row[field] = live[field] or ''
     end
   end
   answer[#answer + 1] = row

@@ -4,9 +4,12 @@ local answer = {}
 local limit = tonumber(ARGV[2])
 for _, band in ipairs(BANDS) do
   if #answer < limit then
-    for _, id in ipairs(call('ZRANGE', READY[band], 0, limit - #answer - 1)) do
-      local job = call('HMGET', JOB .. id, 'tenant', 'enqueued', 'attempt')
-      answer[#answer + 1] = { id, job[1], band, NOW - tonumber(job[2]), tonumber(job[3] or 0) }
+    local walk = begin_band(band, limit - #answer)
+    while #answer < limit do
+      local id, job, live, _, turn = next_ready(walk)
+      if not id then break end
+      answer[#answer + 1] = { id, job.tenant, band, NOW - job.enqueued, tonumber(live[2] or 0) }
+      pass_turn(walk, turn, job.weight)
     end
   end
 end

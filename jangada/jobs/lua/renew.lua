@@ -5,12 +5,10 @@ local until_ms = NOW + tonumber(ARGV[2])
 local answer = {}
 for at = 3, #ARGV, 3 do
   local id = ARGV[at]
-  local job = call('HMGET', JOB .. id, 'epoch', 'attempt', 'state', 'cancel')
-  local held = job[1] == ARGV[at + 1] and job[2] == ARGV[at + 2]
-    and (job[3] == 'running' or job[3] == 'starting' or job[3] == 'settling')
-  if held then
+  local live = call('HMGET', LIVE .. id, 'epoch', 'attempt', 'state', 'cancel')
+  if live[1] == ARGV[at + 1] and live[2] == ARGV[at + 2] and is_leased(live[3]) then
     call('ZADD', LEASE, until_ms, id)
-    answer[#answer + 1] = job[4] == '1' and 2 or 1
+    answer[#answer + 1] = live[4] == '1' and 2 or 1
   else
     answer[#answer + 1] = 0
   end

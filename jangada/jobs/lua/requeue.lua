@@ -1,50 +1,51 @@
 -- Put leased jobs back: a failed attempt to be repeated later, or a hand-back to the front of its band.
 -- ARGV per job: id, epoch, attempt, delay ms (-1 = to the front, does not count), history entry (JSON; '' = of a hand-back)
 -- Returns per job: 1 done, 0 stale
-local answer = {}
 local waking = 0
+
+local function put_back(id, live, delay, entry)
+  local key = LIVE .. id
+  call('ZREM', LEASE, id)
+  call('HDEL', key, 'executor', 'claimed', 'started', 'progress', 'detail')
+  if live[7] then
+    waking = waking + 1
+    return to_settle(id, live[7])
+  end
+  if entry == '' then
+    entry = string.format('{"number":%s,"outcome":"handed_back","error":null,"executor_id":%s,"ended_ms":%.0f}',
+      live[2], cjson.encode(live[8]), NOW)
+  end
+  call('HSET', key, 'history', with_history(live[5], entry))
+  if delay >= 0 then call('HINCRBY', key, 'counted', 1) end
+  if live[4] == '1' then
+    waking = waking + 1
+    return to_settle(id, 'settle_canceled')
+  end
+  local job = opened(call('HGET', JOBS, id))
+  local number, told = tell(id, live[9], live[10], tonumber(live[6] or 1) + 1, 'job.queued', string.format(
+    '{"attempt":%s,"reason":"%s"}', live[2], delay >= 0 and 'failed' or 'handed_back'))
+  call('HSET', key, 'state', delay > 0 and 'delayed' or 'queued', 'since', NOW, 'events', number, 'told', told)
+  bound_by_deadline(id, job)
+  if delay > 0 then
+    call('ZADD', DELAYED, NOW + delay, id)
+  else
+    make_ready(job.band, FRONT, { id }, NOW)
+    waking = waking + 1
+  end
+end
+
+local answer = {}
 for at = 2, #ARGV, 5 do
-  local id, delay = ARGV[at], tonumber(ARGV[at + 3])
-  local key = JOB .. id
-  local job = call('HMGET', key, 'epoch', 'attempt', 'state', 'cancel', 'counted', 'history', 'band', 'tag', 'events',
-    'action', 'deadline', 'executor', 'stream', 'told')
-  local held = job[1] == ARGV[at + 1] and job[2] == ARGV[at + 2]
-    and (job[3] == 'running' or job[3] == 'starting' or job[3] == 'settling')
-  if held then
-    call('ZREM', LEASE, id)
-    call('HDEL', key, 'executor', 'claimed', 'started', 'progress', 'detail')
-    if job[10] then
-      to_settle(id, job[10])
-      waking = waking + 1
-    else
-      local entry = ARGV[at + 4]
-      if entry == '' then
-        entry = string.format('{"number":%s,"outcome":"handed_back","error":null,"executor_id":%s,"ended_ms":%.0f}',
-          job[2], cjson.encode(job[12]), NOW)
-      end
-      call('HSET', key, 'history', with_history(job[6], entry))
-      if delay >= 0 then call('HINCRBY', key, 'counted', 1) end
-      if job[4] == '1' then
-        to_settle(id, 'settle_canceled')
-        waking = waking + 1
-      else
-        local number, told = tell(id, job[13], job[14], tonumber(job[9] or 1) + 1, 'job.queued', string.format(
-          '{"attempt":%s,"reason":"%s"}', job[2], delay >= 0 and 'failed' or 'handed_back'))
-        call('HSET', key, 'state', 'queued', 'events', number, 'told', told)
-        bound_by_deadline(id, job[11])
-        if delay > 0 then
-          call('ZADD', DELAYED, NOW + delay, id)
-        else
-          -- Tags are never negative, so -1 is ahead of everything in the band.
-          make_ready(id, job[7], delay < 0 and -1 or job[8])
-          waking = waking + 1
-        end
-      end
-    end
+  local id = ARGV[at]
+  local live = call('HMGET', LIVE .. id, 'epoch', 'attempt', 'state', 'cancel', 'history', 'events', 'action', 'executor',
+    'stream', 'told')
+  if live[1] == ARGV[at + 1] and live[2] == ARGV[at + 2] and is_leased(live[3]) then
+    put_back(id, live, tonumber(ARGV[at + 3]), ARGV[at + 4])
     answer[#answer + 1] = 1
   else
     answer[#answer + 1] = 0
   end
 end
+flush()
 if waking > 0 then ring(waking) end
 return answer

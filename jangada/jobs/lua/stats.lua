@@ -1,14 +1,16 @@
 -- One queue at a glance.
--- Returns {high, normal, low, delayed, leased, dead, jobs, bytes, oldest waiting ms or -1, flat counts, settling}
+-- Returns {high, normal, low, delayed, leased, dead, jobs, bytes, oldest waiting ms or -1, flat tenants, settling}
+-- The oldest is looked for among the first jobs of up to 100 lines of each band.
 local oldest = -1
-for _, key in ipairs({ READY.high, READY.normal, READY.low }) do
-  local head = call('ZRANGE', key, 0, 0)[1]
-  local enqueued = head and tonumber(call('HGET', JOB .. head, 'enqueued') or NOW)
-  if enqueued and NOW - enqueued > oldest then oldest = NOW - enqueued end
+for _, band in ipairs(BANDS) do
+  for _, tenant in ipairs(call('ZRANGE', TURNS[band], 0, 99)) do
+    local id = call('LINDEX', LINE .. band .. ':' .. tenant, 0)
+    local record = id and call('HGET', JOBS, id)
+    local waited = record and NOW - struct.unpack('>I6', record, 2)
+    if waited and waited > oldest then oldest = waited end
+  end
 end
 return {
-  call('ZCARD', READY.high), call('ZCARD', READY.normal), call('ZCARD', READY.low), call('ZCARD', DELAYED),
-  call('ZCARD', LEASE), call('ZCARD', DEAD), tonumber(call('HGET', COUNTS, 'jobs') or 0),
-  tonumber(call('HGET', COUNTS, 'bytes') or 0), oldest, call('HGETALL', COUNTS),
-  call('ZCARD', SETTLE),
+  numbers['n:high'], numbers['n:normal'], numbers['n:low'], call('ZCARD', DELAYED), call('ZCARD', LEASE),
+  call('ZCARD', DEAD), numbers['jobs'], numbers['bytes'], oldest, call('HGETALL', TENANTS), call('ZCARD', SETTLE),
 }
