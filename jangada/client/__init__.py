@@ -24,6 +24,7 @@ from jangada.client.errors import (
     UnreachableError,
     WaitTimeoutError,
 )
+from jangada.client.queues import Queue, Queues
 from jangada.client.records import Algorithm, Event, File, Job, LogLine
 
 __all__ = [
@@ -42,6 +43,8 @@ __all__ = [
     "JobNotSucceededError",
     "LogLine",
     "NotFoundError",
+    "Queue",
+    "Queues",
     "ServerError",
     "TooManyRequestsError",
     "UnauthenticatedError",

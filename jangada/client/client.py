@@ -14,6 +14,7 @@ from jangada.client import inputs, transfer
 from jangada.client.connection import Connection, find_connection
 from jangada.client.errors import ApiError, JobNotSucceededError, api_error
 from jangada.client.paths import at
+from jangada.client.queues import Queues
 from jangada.client.records import JSON, Algorithm, Event, File, Job, LogLine
 from jangada.client.transport import Transport, read_json
 from jangada.client.upload import Source
@@ -55,6 +56,11 @@ class Client:
     def connection(self) -> Connection:
         """Where this client talks to."""
         return self._transport.connection
+
+    @property
+    def queues(self) -> Queues:
+        """The queues, for a key with the scope ``admin``."""
+        return Queues(self._transport, self._pages)
 
     def __enter__(self) -> Client:
         return self
