@@ -38,6 +38,8 @@ class FixedProvider:
 
     async def stop(self) -> None: ...
 
+    async def settle(self) -> None: ...
+
     async def check(self, deployment: FunctionDeployment) -> None:
         if deployment.image in self.refuses:
             raise DeployRefusedError(f"no image {deployment.image}")

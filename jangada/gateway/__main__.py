@@ -20,6 +20,7 @@ from jangada.gateway.basic_auth import Credentials
 from jangada.gateway.deployment import FunctionDeployment
 from jangada.gateway.errors import DeployRefusedError
 from jangada.gateway.handlers import Handlers
+from jangada.gateway.lifeline import GRACE_S
 from jangada.gateway.provider import Provider
 from jangada.gateway.provider_process import ProcessProvider
 from jangada.gateway.server import Gateway
@@ -63,6 +64,10 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--log-dir", type=Path, default=Path(".jangada/logs"))
     parser.add_argument("--state-file", type=Path, default=Path(".jangada/run/functions.json"))
+    parser.add_argument(
+        "--orphans-live-s", type=float, default=GRACE_S, metavar="S",
+        help="how long functions (process only) wait for another gateway after this one was killed [60]",
+    )  # fmt: skip
     return parser.parse_args()
 
 
@@ -126,8 +131,9 @@ def _provider(options: argparse.Namespace, settings: Settings, state: GatewaySta
     options.log_dir.mkdir(parents=True, exist_ok=True)
     options.state_file.parent.mkdir(parents=True, exist_ok=True)
     return ProcessProvider(
-        handlers, state.secret, environ=os.environ, log_dir=options.log_dir, state_file=options.state_file
-    )
+        handlers, state.secret, environ=os.environ, log_dir=options.log_dir, state_file=options.state_file,
+        grace_s=options.orphans_live_s,
+    )  # fmt: skip
 
 
 def _docker(settings: Settings, state: GatewayState) -> Provider:

@@ -67,6 +67,7 @@ class Control:
         self._loaded = asyncio.Event()
         self._lock = asyncio.Lock()
         self._read_at = -_RELOAD_S
+        self._is_settled = False
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -299,6 +300,9 @@ class Control:
                 log.exception("control.failed")
             async with self._lock:
                 await self._tell_provider()
+                if self._loaded.is_set() and not self._is_settled:
+                    self._is_settled = True
+                    await self._provider.settle()
             await asyncio.sleep(self._poll_s)
 
     async def _read_changes(self) -> None:
@@ -345,7 +349,7 @@ class Control:
             if before == deployed:
                 continue
             try:
-                if before is not None and _runs_the_same(before.deployment, deployed.deployment):
+                if before is not None and before.deployment.generation == deployed.deployment.generation:
                     await self._provider.scale(*key, deployed.replicas)
                 else:
                     await self._provider.apply(deployed.deployment, deployed.replicas)
@@ -356,11 +360,6 @@ class Control:
                 log.exception("function.not_applied", function=deployed.deployment.qualified_name)
                 continue
             self._applied[key] = deployed
-
-
-def _runs_the_same(before: FunctionDeployment, now: FunctionDeployment) -> bool:
-    """Also what was started from the stack before the state, which numbers generations, had been read."""
-    return before.generation == now.generation or (before.generation == 0 and before.to_json() == now.to_json())
 
 
 def _check_label(namespace: Namespace) -> None:

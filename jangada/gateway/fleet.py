@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from jangada.gateway.provider import FunctionState, Replica
-from jangada.gateway.replica_process import Launch, ReplicaProcess
+from jangada.gateway.replica_process import Found, Launch, ReplicaProcess
 
 
 class Fleet:
@@ -15,10 +16,11 @@ class Fleet:
 
     While an older generation still runs, new replicas are started one at a time,
     and an old one drains for every new one that is ready: at no moment are fewer
-    ready than before.
+    ready than before. It begins with the replicas that were *found*, whatever
+    generation they are of.
     """
 
-    def __init__(self, launch: Launch, replicas: int, changed: Callable[[], None]) -> None:
+    def __init__(self, launch: Launch, replicas: int, changed: Callable[[], None], found: Sequence[Found] = ()) -> None:
         self.launch = launch
         self.wished = replicas
         self.ready: Sequence[Replica] = ()
@@ -28,6 +30,8 @@ class Fleet:
         self._serial = 0
         self._removed = False
         self._event = asyncio.Event()
+        for one in found:
+            self._adopt(one)
         self._reconcile()
 
     @property
@@ -37,6 +41,14 @@ class Fleet:
 
     def update(self, launch: Launch) -> None:
         """Replace what runs by replicas that *launch* describes."""
+        self.launch = launch
+        self._reconcile()
+
+    def confirm(self, launch: Launch) -> None:
+        """What runs is *launch*, whose generation was not known before; replace only what is of another one."""
+        for member in self._members:
+            if member.launch is self.launch and member.generation in {0, launch.deployment.generation}:
+                member.confirm(launch)
         self.launch = launch
         self._reconcile()
 
@@ -94,6 +106,16 @@ class Fleet:
             self._start_missing()
             self._retire_surplus()
         self._look()
+
+    def _adopt(self, found: Found) -> None:
+        launch, record = self.launch, found.record
+        wanted = launch.deployment.generation
+        is_current = record.fingerprint == launch.fingerprint and (not wanted or record.generation in {0, wanted})
+        if not is_current:
+            launch = replace(launch, deployment=replace(launch.deployment, generation=record.generation))
+        serial = record.instance.rpartition("-")[2]
+        self._serial = max(self._serial, int(serial) + 1 if serial.isdigit() else 0)
+        self._members.append(ReplicaProcess(launch, record.index, record.instance, self._reconcile, found))
 
     def _current(self) -> list[ReplicaProcess]:
         return [member for member in self._members if member.launch is self.launch]

@@ -49,22 +49,6 @@ class FunctionLog:
         self._pending = bytearray()
         self._load()
 
-    async def pump(self, instance: str, stream: asyncio.StreamReader) -> None:
-        """Take what *stream* gives until it ends. Lines longer than `LINE_BYTES` are cut."""
-        rest = b""
-        try:
-            while data := await stream.read(LINE_BYTES):
-                whole, newline, rest = (rest + data).rpartition(b"\n")
-                if newline:
-                    self.add(instance, whole)
-                if len(rest) >= LINE_BYTES:
-                    self.add(instance, rest)
-                    rest = b""
-        finally:
-            if rest:
-                self.add(instance, rest)
-            self._flush()
-
     def add(self, instance: str, text: bytes) -> None:
         """Keep *text*: lines without the last newline."""
         chunk = _Chunk(datetime.now(UTC), instance, text)
@@ -74,7 +58,7 @@ class FunctionLog:
                 follower.put_nowait(chunk)
         prefix = f"{_stamp(chunk.at)} {instance} ".encode()
         if not self._pending:
-            asyncio.get_running_loop().call_later(_FLUSH_S, self._flush)
+            asyncio.get_running_loop().call_later(_FLUSH_S, self.flush)
         self._pending += prefix + text.replace(b"\n", b"\n" + prefix) + b"\n"
 
     async def messages(
@@ -107,7 +91,8 @@ class FunctionLog:
         while self._ring_bytes > RING_BYTES and len(self._ring) > 1:
             self._ring_bytes -= len(self._ring.popleft().text)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what was added to the file."""
         if not self._pending:
             return
         data, self._pending = self._pending, bytearray()
@@ -133,6 +118,29 @@ class FunctionLog:
                 at = datetime.fromisoformat(stamp.decode(errors="replace"))
                 if at.tzinfo is not None:
                     self._keep(_Chunk(at, instance.decode(errors="replace"), text))
+
+
+class LineFeed:
+    """Makes lines of what one replica writes, as it comes, for *log*. Lines longer than `LINE_BYTES` are cut."""
+
+    def __init__(self, log: FunctionLog, instance: str) -> None:
+        self._log = log
+        self._instance = instance
+        self._rest = b""
+
+    def take(self, data: bytes) -> None:
+        """The next bytes."""
+        whole, newline, self._rest = (self._rest + data).rpartition(b"\n")
+        if newline:
+            self._log.add(self._instance, whole)
+        if len(self._rest) >= LINE_BYTES:
+            self.end()
+
+    def end(self) -> None:
+        """There is no more: the last line needs no end."""
+        if self._rest:
+            self._log.add(self._instance, self._rest)
+            self._rest = b""
 
 
 def _stamp(at: datetime) -> str:

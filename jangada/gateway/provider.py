@@ -80,6 +80,9 @@ class Provider(Protocol):
     async def stop(self) -> None:
         """The gateway ends: replicas that cannot outlive it are told to drain, and killed after their grace."""
 
+    async def settle(self) -> None:
+        """All that is deployed has been applied for the first time: what else still runs from before is nobody's."""
+
     async def check(self, deployment: FunctionDeployment) -> None:
         """Raise `DeployRefusedError` when it could not be run here. Secrets' existence is `control`'s to check."""
 

@@ -36,7 +36,7 @@ log = get_logger(part="provider")
 _LOOK_EVERY_S = 1.0
 _SAMPLE_S = 0.25
 _FORGET_AFTER_S = 60.0
-"""What was found running, and was not applied so long after something else was, belongs to no deployment."""
+"""What was found running, and was not applied so long after all that is deployed was, belongs to no deployment."""
 
 
 class DockerProvider:
@@ -56,7 +56,7 @@ class DockerProvider:
         self._containers: dict[Key, list[Container]] = {}
         self._poked = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
-        self._first_applied: float | None = None
+        self._settled: float | None = None
         self._readings: dict[str, Mapping[str, Any]] = {}
         self._is_away = False
 
@@ -77,6 +77,10 @@ class DockerProvider:
         await asyncio.gather(*(function.close() for function in self._functions.values()))
         await asyncio.to_thread(self._engine.close)
 
+    async def settle(self) -> None:
+        """See `Provider`; after a while, since another gateway may just have deployed what we have not read yet."""
+        self._settled = self._settled or time.monotonic()
+
     async def check(self, deployment: FunctionDeployment) -> None:
         """Pulls the image where it is missing. Raises `DeployRefusedError`."""
         host_settings(self._engine.options, deployment)
@@ -88,7 +92,6 @@ class DockerProvider:
     async def apply(self, deployment: FunctionDeployment, replicas: int) -> None:
         """See `Provider`."""
         host_settings(self._engine.options, deployment)
-        self._first_applied = self._first_applied or time.monotonic()
         self._of(deployment.key).apply(deployment, replicas)
         self._poked.set()
 
@@ -211,7 +214,7 @@ class DockerProvider:
         self._readings = {id_: reading for id_, reading in self._readings.items() if id_ in there}
 
     def _drop_orphans(self) -> None:
-        if self._first_applied is None or time.monotonic() - self._first_applied < _FORGET_AFTER_S:
+        if self._settled is None or time.monotonic() - self._settled < _FORGET_AFTER_S:
             return
         for function in self._functions.values():
             if function.deployment is None and not function.is_removed:

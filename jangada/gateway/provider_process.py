@@ -1,39 +1,45 @@
-"""The *process* provider: a replica is a child process of the gateway that runs the function template."""
+"""
+The *process* provider: a replica is a process that runs the function template.
+
+It outlives a gateway that is killed. The next gateway finds it by what was written
+down, and by the kernel's word that it is still the same process; a gateway that is
+told to stop ends them all.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
+import hashlib
 import json
 import os
-import shutil
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from jangada.errors import StoreUnavailableError
+from jangada.errors import ConfigurationError
+from jangada.gateway import lifeline
 from jangada.gateway.deployment import FunctionDeployment, Key
 from jangada.gateway.fleet import Fleet
 from jangada.gateway.function_log import FunctionLog
 from jangada.gateway.handlers import Handler, Handlers
+from jangada.gateway.process_environment import SecretFiles, SecretSource, environment_of
 from jangada.gateway.provider import FunctionState, LogMessage, Replica, Usage
-from jangada.gateway.replica_process import Launch, private_folder
+from jangada.gateway.replica_process import Found, Launch
+from jangada.gateway.replica_record import ReplicaFolder
+from jangada.gateway.replicas_found import end_all, find_replicas
 from jangada.gateway.stack import DEFAULT_NAMESPACE
+from jangada.logs import get_logger
 
-SecretSource = Callable[[str, str], Awaitable[bytes | None]]
-"""Namespace and name to content: `GatewayState.secret`."""
+log = get_logger(part="provider")
 
-# What any program may need of the machine's environment; a user's function gets nothing else of it.
-_INHERITED = frozenset({
-    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR",
-    "REQUESTS_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
-    "JANGADA_LOG_LEVEL", "JANGADA_LOG_FORMAT",
-})  # fmt: skip
+_LOCK_WITHIN_S = 10.0
 
 
 class ProcessProvider:
@@ -42,9 +48,10 @@ class ProcessProvider:
 
     Implements `Provider`. *environ* is the whole environment of the platform's
     own functions; those of users get little of it, and their secrets as files in
-    the folder that ``JANGADA_SECRETS_DIR`` and ``secret_mount_path`` name. The
-    processes end with the gateway. Output lands in *log_dir*, what runs is
-    written to *state_file*, secrets' files lie beside that.
+    the folder that ``JANGADA_SECRETS_DIR`` and ``secret_mount_path`` name. Output
+    lands in *log_dir*, what runs is written to *state_file*; what the next gateway
+    finds its replicas by lies beside that. Functions that no gateway looks after
+    end after *grace_s*.
     """
 
     name = "process"
@@ -58,31 +65,52 @@ class ProcessProvider:
         log_dir: Path,
         state_file: Path,
         python: str = sys.executable,
+        grace_s: float = lifeline.GRACE_S,
     ) -> None:
         self._handlers = handlers
-        self._secrets = secrets
-        self._environ = dict(environ)
         self._log_dir = log_dir
         self._state_file = state_file
-        self._secrets_dir = state_file.parent / "function-secrets"
+        run = state_file.parent.absolute()
+        self._secrets = SecretFiles(run / "function-secrets", secrets)
+        self._folder = ReplicaFolder(run / "replicas")
+        self._lifeline = run / "lifeline"
+        self._lock = run / "functions.lock"
+        self._environ = dict(environ) | {
+            lifeline.PATH_VARIABLE: str(self._lifeline),
+            lifeline.GRACE_VARIABLE: f"{grace_s:g}",
+        }
         self._python = python
         self._fleets: dict[Key, Fleet] = {}
+        self._found: dict[Key, list[Found]] = {}
+        self._held: list[int] = []
         self._logs: dict[Key, FunctionLog] = {}
         self._removing: set[asyncio.Task[None]] = set()
         self._cpu_seen: dict[Key, tuple[float, float, dict[int, float]]] = {}
 
     async def start(self) -> None:
-        """Nothing survived the gateway; secrets' files of before are thrown away."""
-        shutil.rmtree(self._secrets_dir, ignore_errors=True)
+        """Find the replicas that a killed gateway left. Raises `ConfigurationError` when another gateway has them."""
+        await self._take_lock()
+        self._folder.make()
+        # From now on they will not end for want of a gateway.
+        self._held.append(lifeline.hold(self._lifeline))
+        self._found = await find_replicas(self._folder)
         self._write_state()
 
     async def stop(self) -> None:
         """SIGTERM to all at once; who has not ended after the grace is killed."""
         for task in self._removing:
             task.cancel()
+        await self._end_found()
         await asyncio.gather(*(fleet.end() for fleet in self._fleets.values()), *self._removing, return_exceptions=True)
         self._write_state()
-        shutil.rmtree(self._secrets_dir, ignore_errors=True)
+        self._secrets.clear()
+        while self._held:
+            os.close(self._held.pop())
+
+    async def settle(self) -> None:
+        """See `Provider`; strays drain in the background."""
+        self._secrets.keep_only(self._fleets.keys())
+        self._background(self._end_found())
 
     async def check(self, deployment: FunctionDeployment) -> None:
         """Raise `DeployRefusedError` when no handler for it lies on this machine."""
@@ -96,9 +124,15 @@ class ProcessProvider:
             return
         launch = self._launch(deployment, self._handlers.find(deployment))
         if fleet is None:
-            self._fleets[deployment.key] = Fleet(launch, replicas, self._write_state)
+            found = self._found.pop(deployment.key, [])
+            # As long as nobody knows how many there shall be, none of those that serve is too many.
+            wished = replicas if deployment.generation else max(replicas, len(found))
+            self._fleets[deployment.key] = Fleet(launch, wished, self._write_state, found)
+            return
+        fleet.scale(replicas)
+        if not fleet.launch.deployment.generation and fleet.launch.fingerprint == launch.fingerprint:
+            fleet.confirm(launch)
         else:
-            fleet.scale(replicas)
             fleet.update(launch)
 
     async def remove(self, name: str, namespace: str) -> None:
@@ -106,9 +140,7 @@ class ProcessProvider:
         fleet = self._fleets.pop((name, namespace), None)
         if fleet is None:
             return
-        task = asyncio.create_task(self._drained(fleet, (name, namespace)))
-        self._removing.add(task)
-        task.add_done_callback(self._removing.discard)
+        self._background(self._drained(fleet, (name, namespace)))
         self._write_state()
 
     async def scale(self, name: str, namespace: str, replicas: int) -> None:
@@ -169,54 +201,53 @@ class ProcessProvider:
         """See `Provider`."""
         return self._log((name, namespace)).messages(tail=tail, follow=follow, since=since, instance=instance)
 
+    def _background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._removing.add(task)
+        task.add_done_callback(self._removing.discard)
+
     async def _drained(self, fleet: Fleet, key: Key) -> None:
         await fleet.remove()
         if key not in self._fleets:
             self._logs.pop(key, None)
-            shutil.rmtree(self._secrets_folder(key), ignore_errors=True)
+            self._secrets.forget(key)
         self._write_state()
 
+    async def _end_found(self) -> None:
+        found, self._found = self._found, {}
+        strays = [one for several in found.values() for one in several]
+        if strays:
+            log.warning("function.strays_ended", functions=sorted({one.record.name for one in strays}))
+            await end_all(self._folder, strays)
+
     def _launch(self, deployment: FunctionDeployment, handler: Handler) -> Launch:
+        variables = environment_of(deployment, handler, self._environ, self._secrets.folder(deployment.key))
+
         async def environ() -> dict[str, str]:
-            await self._write_secrets(deployment)
-            return self._environment(deployment, handler)
+            await self._secrets.write(deployment)
+            return variables
 
-        return Launch(deployment, handler, self._python, environ, self._log(deployment.key))
+        return Launch(
+            deployment, handler, self._python, environ, self._log(deployment.key), self._folder,
+            _fingerprint(deployment, handler, self._python, variables),
+        )  # fmt: skip
 
-    def _environment(self, deployment: FunctionDeployment, handler: Handler) -> dict[str, str]:
-        own = {
-            "OPENFAAS_NAME": deployment.service,
-            "OPENFAAS_NAMESPACE": deployment.namespace,
-            "PYTHONUNBUFFERED": "1",
-            "secret_mount_path": str(self._secrets_folder(deployment.key)),
-        }
-        if deployment.env_process:
-            own["fprocess"] = deployment.env_process
-        if handler.of_platform:
-            return self._environ | own | dict(deployment.env_vars)
-        inherited = {
-            name: value for name, value in self._environ.items() if name in _INHERITED or name.startswith("LC_")
-        }
-        own["JANGADA_SECRETS_DIR"] = own["secret_mount_path"]
-        return inherited | own | dict(deployment.env_vars)
-
-    def _secrets_folder(self, key: Key) -> Path:
-        return self._secrets_dir / key[1] / key[0]
-
-    async def _write_secrets(self, deployment: FunctionDeployment) -> None:
-        folder = private_folder(self._secrets_folder(deployment.key))
-        for path in folder.iterdir():
-            if path.name not in deployment.secrets:
-                path.unlink(missing_ok=True)
-        for name in deployment.secrets:
-            # With the store away, what was written at the last start is still right.
-            with contextlib.suppress(StoreUnavailableError):
-                content = await self._secrets(deployment.namespace, name)
-                if content is not None:
-                    temporary = folder / f".{name}.{os.getpid()}"
-                    temporary.touch(mode=0o600)
-                    temporary.write_bytes(content)
-                    temporary.replace(folder / name)
+    async def _take_lock(self) -> None:
+        """One gateway at a time: two would end each other's replicas as strays."""
+        self._lock.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
+        self._held.append(file)
+        deadline = time.monotonic() + _LOCK_WITHIN_S
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise ConfigurationError(
+                        f"another gateway keeps its functions in {self._lock.parent}; give this one a --state-file"
+                    ) from None
+            await asyncio.sleep(0.05)
 
     def _log(self, key: Key) -> FunctionLog:
         found = self._logs.get(key)
@@ -248,6 +279,17 @@ class ProcessProvider:
 def _part(key: Key) -> str:
     name, namespace = key
     return name if namespace == DEFAULT_NAMESPACE else f"{name}.{namespace}"
+
+
+def _fingerprint(deployment: FunctionDeployment, handler: Handler, python: str, environ: Mapping[str, str]) -> str:
+    """
+    Which replicas may be taken over: those that were started from the same files with the same settings.
+
+    Not the rest of the environment: whoever starts gateways may number them there.
+    """
+    settings = {name: value for name, value in environ.items() if name.startswith("JANGADA_")}
+    said = [deployment.to_json(), str(handler.folder), str(handler.index), python, settings]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _measure(fleet: Fleet) -> tuple[dict[int, float], int]:

@@ -61,9 +61,19 @@ class Home:
         return self.run_dir / "state.json"
 
     @property
+    def targets_file(self) -> Path:
+        """Where Prometheus may read which metrics there are."""
+        return self.run_dir / "prometheus-targets.json"
+
+    @property
     def functions_file(self) -> Path:
         """What the gateway says about the functions' processes."""
         return self.run_dir / "functions.json"
+
+    @property
+    def lifeline(self) -> Path:
+        """The pipe by which functions know that somebody looks after them: beside what the gateway says of them."""
+        return self.run_dir / "lifeline"
 
     def log_file(self, part: str) -> Path:
         """The log of *part*; ``function:router`` lies in ``function-router.log``."""

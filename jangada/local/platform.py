@@ -14,9 +14,11 @@ from pathlib import Path
 from jangada.algorithms.manifest import AlgorithmManifest, find_algorithms
 from jangada.errors import ConfigurationError
 from jangada.executor.environment import is_built
+from jangada.gateway.lifeline import SUPERVISED_GRACE_S
 from jangada.local.home import Home, write_private
 from jangada.local.part import PartPlan
 from jangada.local.probe import http_answers, port_answers, redis_answers, written_by_living_process
+from jangada.local.targets import metrics_port_name, write_targets
 from jangada.settings import Settings
 
 # Variables of the client, or of who started us; no part of the platform is meant by them.
@@ -70,7 +72,9 @@ class Platform:
 
     def plans(self) -> list[PartPlan]:
         """Every part, with the folders, files and ports it needs made ready."""
-        ports = self.home.ports(("redis", "mongo", "gateway-metrics"))
+        names = [manifest.name for manifest in self.algorithms]
+        ports = self.home.ports(("redis", "mongo", "gateway-metrics", *map(metrics_port_name, names)))
+        write_targets(self.home.targets_file, ports, names)
         self.home.make_credentials()
         password = self.home.secret("redis-password")
         environ = self._environ(ports, password)
@@ -82,6 +86,7 @@ class Platform:
             "--state-file", str(self.home.functions_file),
             "--state", "mongo",
             "--metrics-port", str(ports["gateway-metrics"]),
+            "--orphans-live-s", str(SUPERVISED_GRACE_S),
             *(word for folder in self.functions for word in ("--functions", str(folder))),
             *(word for path in self.stacks for word in ("--user-stack", str(path))),
         ]  # fmt: skip
@@ -107,7 +112,7 @@ class Platform:
                 port=self.port,
                 pass_fds=(self.listen_fd,),
             ),
-            *(plan for manifest in self.algorithms for plan in self._executor(manifest, environ)),
+            *(plan for manifest in self.algorithms for plan in self._executor(manifest, environ, ports)),
         ]
 
     def _redis(self, port: int, password: str, environ: Mapping[str, str]) -> PartPlan:
@@ -144,9 +149,12 @@ class Platform:
             port=port,
         )
 
-    def _executor(self, manifest: AlgorithmManifest, environ: Mapping[str, str]) -> list[PartPlan]:
+    def _executor(
+        self, manifest: AlgorithmManifest, environ: Mapping[str, str], ports: Mapping[str, int]
+    ) -> list[PartPlan]:
         """The executor of one algorithm, preceded by the building of its environment where that is missing."""
         name = manifest.name
+        environ = {**environ, "JANGADA_METRICS_LISTEN": f"127.0.0.1:{ports[metrics_port_name(name)]}"}
         argv = [sys.executable, "-m", "jangada.executor", name]
         ready_file = self.home.run_dir / f"executor-{name}.pid"
         executor = self._part(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import psutil
 
 from jangada.algorithms.manifest import AlgorithmManifest
 from jangada.errors import ConfigurationError
+from jangada.gateway import lifeline
 from jangada.gateway.stack import load_stack
 from jangada.local.home import Home
 from jangada.local.platform import Platform, algorithms_dir, choose_algorithms, find_root
@@ -68,7 +70,12 @@ def run_platform(
             # when the platform stops it must close, or they would wait for nobody.
             look = None if watch is None else _watch(platform, watch).look
             supervisor = Supervisor(platform.plans(), home, platform.url, observer, look=look, look_every_s=EVERY_S)
-            supervisor.run(before_stop=listening.close)
+            # Functions outlive a gateway that is killed, for as long as somebody is there to start another.
+            held = lifeline.hold(home.lifeline)
+            try:
+                supervisor.run(before_stop=listening.close)
+            finally:
+                os.close(held)
 
 
 def _watch(platform: Platform, tell: Tell) -> Watch:

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import lifeline
 from loading import LoadError, load_app
 from memory import give_back_large
 from metrics import Metrics, serve_metrics
@@ -61,6 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
     life = _Life(server, state, options)
     signal.signal(signal.SIGTERM, life.on_signal)
     signal.signal(signal.SIGINT, life.on_signal)
+    lifeline.watch(os.environ, life.end)
     life.create_lock_file()
     log.info("function.serving", port=listener.getsockname()[1], threads=settings.threads)
     try:
@@ -95,6 +97,12 @@ class _Life:
         self._state.draining.set()
         self.remove_lock_file()
         threading.Thread(target=self._drain, name="drain", daemon=True).start()
+
+    def end(self) -> None:
+        """Drain, and end in any case: nobody is left who would kill what hangs."""
+        os.kill(os.getpid(), signal.SIGTERM)
+        threading.Event().wait(self._delay_s + self._drain_s + 2.0)
+        os._exit(1)
 
     def create_lock_file(self) -> None:
         """Say to a health check that reads the file that we accept requests; a read-only disk is tolerated."""

@@ -77,7 +77,9 @@ def test_the_stack_runs_although_the_store_is_away_and_is_stored_later():
         assert not control.is_loaded
         state.is_away = False
         await eventually(lambda: control.is_loaded)
-        assert len(provider.applied) == 1
+        # The same, now with its number: the provider replaces nothing.
+        assert [one.generation for one, _ in provider.applied] == [0, 1]
+        assert provider.applied[0][0].to_json() == provider.applied[1][0].to_json()
         assert [one.deployment.service for one in await state.deployments()] == ["echo"]
 
     told(story, stack=[function()], state=state)

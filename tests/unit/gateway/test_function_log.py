@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 
 from jangada.gateway import function_log
-from jangada.gateway.function_log import FunctionLog
+from jangada.gateway.function_log import FunctionLog, LineFeed
 
 
 def pumped(path, *chunks: bytes, instance: str = "f-1-0") -> FunctionLog:
@@ -14,11 +14,11 @@ def pumped(path, *chunks: bytes, instance: str = "f-1-0") -> FunctionLog:
 
     async def pumping() -> FunctionLog:
         log = FunctionLog("f", "openfaas-fn", path)
-        stream = asyncio.StreamReader()
+        feed = LineFeed(log, instance)
         for chunk in chunks:
-            stream.feed_data(chunk)
-        stream.feed_eof()
-        await log.pump(instance, stream)
+            feed.take(chunk)
+        feed.end()
+        log.flush()
         return log
 
     return asyncio.run(pumping())
@@ -42,7 +42,7 @@ def test_bytes_that_are_no_text_are_shown_all_the_same(tmp_path):
 
 
 def test_a_line_without_end_is_cut_and_not_kept_for_ever(tmp_path):
-    log = pumped(tmp_path / "f.log", b"x" * 200_000)
+    log = pumped(tmp_path / "f.log", *[b"x" * 50_000] * 4)
     assert sum(len(message.text) for message in read(log)) == 200_000
     assert len(read(log)) > 1
 
