@@ -125,7 +125,7 @@ class JobFiles:
 
     def _load_input(self, job: SlotJob) -> bytes:
         file_id = job.orders.input_file or ""
-        artifact = self._artifacts.get(file_id, job.orders.tenant_id)
+        artifact = self._artifacts.get(file_id, job.lease.tenant_id)
         if artifact is None:
             raise _invalid(f"/input: the file {file_id} that holds the input is gone")
         with self._artifacts.open(artifact) as stream:
@@ -137,7 +137,7 @@ class JobFiles:
         return content
 
     def _place_file(self, job: SlotJob, reference: FileReference, target: Path, left: int) -> str | None:
-        artifact = self._artifacts.get(reference.value, job.orders.tenant_id)
+        artifact = self._artifacts.get(reference.value, job.lease.tenant_id)
         if artifact is None:
             raise _invalid(f"{reference.pointer}/file: no file {reference.value} (it may have expired)")
         if artifact.size_bytes > left:
@@ -189,7 +189,7 @@ class JobFiles:
             raise FilesFailure(AttemptFailure(ErrorCode.ALGORITHM_ERROR, message))
         try:
             artifact = self._artifacts.put(
-                job.orders.tenant_id, path, media_type=media_type, filename=filename, purpose="output"
+                job.lease.tenant_id, path, media_type=media_type, filename=filename, purpose="output"
             )
         except TooLargeError as error:
             message = f"the output file {filename} cannot be kept: {error}"

@@ -1,9 +1,14 @@
 """
 What an executor has to know of a job: the opaque `body` of a `QueueEntry`.
 
-Two lines: a JSON header, then the input as JSON. Whoever only needs the header
-(webhook, deadline) never parses the input, and the executor can hand the input
-to its child as the bytes they are.
+Two lines of JSON. The first is a list: algorithm, version, deployment (0: named
+like the algorithm), seconds per attempt, most attempts, and, when there are any, an
+object with what few jobs have. The second is the input. Whoever only needs the
+first (webhook, deadline) never parses the input, and the executor can hand the
+input to its child as the bytes they are.
+
+A million of them lie in Redis, so what the lease says anyway (job, tenant, instants)
+is not in them.
 """
 
 from __future__ import annotations
@@ -18,21 +23,20 @@ from jangada.clock import to_ms
 from jangada.jobs.job import EPOCH_SHIFT, JSON, Attempt, Job, Webhook
 from jangada.jobs.queue import QueueEntry
 
+_HOOK = b'"hook":'
+
 
 @dataclass(frozen=True, slots=True)
 class Orders:
     """
-    One job as its executor sees it. Times in ms since 1970, durations in seconds.
+    One job as its executor sees it, beside what the lease says. Times in ms since 1970, durations in seconds.
 
     `input_json` is the input when it is inline (`input_file` is None), else ``b"null"``.
     """
 
-    job_id: str
-    tenant_id: str
     algorithm: str
     algorithm_version: str
     deployment: str
-    created_ms: int
     execution_timeout_s: float
     max_attempts: int
     input_json: bytes = b"null"
@@ -54,34 +58,39 @@ class Orders:
 
 def orders(job: Job) -> bytes:
     """The body for *job*."""
-    header: dict[str, Any] = {
-        "id": job.id,
-        "tenant": job.tenant_id,
-        "algorithm": job.algorithm,
-        "version": job.algorithm_version,
-        "deployment": job.deployment,
-        "created_ms": to_ms(job.created_at),
-        "timeout_s": job.policy.execution_timeout_s,
-        "max_attempts": job.policy.max_attempts,
-    }
-    if job.input_file is not None:
-        header["input_file"] = job.input_file
-    if job.file_ids:
-        header["file_ids"] = job.file_ids
-    if job.deadline_at is not None:
-        header["deadline_ms"] = to_ms(job.deadline_at)
-    if job.webhook is not None:
-        hook = job.webhook
-        header["webhook"] = {"url": hook.url, "events": hook.events, "format": hook.format}
-    if job.metadata:
-        header["metadata"] = job.metadata
-    if job.traceparent is not None:
-        header["traceparent"] = job.traceparent
-    if job.request_id is not None:
-        header["request_id"] = job.request_id
-    if job.attempts:
-        header["history"] = history_of(job.attempts)
+    timeout_s = job.policy.execution_timeout_s
+    header: list[Any] = [
+        job.algorithm,
+        job.algorithm_version,
+        0 if job.deployment == job.algorithm else job.deployment,
+        int(timeout_s) if timeout_s == int(timeout_s) else timeout_s,
+        job.policy.max_attempts,
+    ]
+    more = _more(job)
+    if more:
+        header.append(more)
     return orjson.dumps(header) + b"\n" + (b"null" if job.input_file is not None else orjson.dumps(job.input))
+
+
+def _more(job: Job) -> dict[str, Any]:
+    more: dict[str, Any] = {}
+    if job.input_file is not None:
+        more["input"] = job.input_file
+    if job.file_ids:
+        more["files"] = job.file_ids
+    if job.deadline_at is not None:
+        more["deadline"] = to_ms(job.deadline_at)
+    if job.webhook is not None:
+        more["hook"] = [job.webhook.url, job.webhook.events, job.webhook.format]
+    if job.metadata:
+        more["meta"] = job.metadata
+    if job.traceparent is not None:
+        more["trace"] = job.traceparent
+    if job.request_id is not None:
+        more["req"] = job.request_id
+    if job.attempts:
+        more["past"] = history_of(job.attempts)
+    return more
 
 
 def parse(body: bytes) -> Orders:
@@ -90,26 +99,32 @@ def parse(body: bytes) -> Orders:
     if not newline:
         raise ValueError("orders have no input line")
     header = orjson.loads(head)
-    hook = header.get("webhook")
+    if not isinstance(header, list):
+        raise ValueError("orders begin with a list")
+    algorithm, version, deployment, timeout_s, max_attempts, *rest = header
+    more = rest[0] if rest else {}
+    hook = more.get("hook")
     return Orders(
-        job_id=header["id"],
-        tenant_id=header["tenant"],
-        algorithm=header["algorithm"],
-        algorithm_version=header["version"],
-        deployment=header["deployment"],
-        created_ms=header["created_ms"],
-        execution_timeout_s=header["timeout_s"],
-        max_attempts=header["max_attempts"],
+        algorithm=algorithm,
+        algorithm_version=version,
+        deployment=deployment or algorithm,
+        execution_timeout_s=timeout_s,
+        max_attempts=max_attempts,
         input_json=input_json,
-        input_file=header.get("input_file"),
-        file_ids=tuple(header.get("file_ids", ())),
-        deadline_ms=header.get("deadline_ms"),
-        webhook=Webhook(hook["url"], tuple(hook["events"]), hook["format"]) if hook else None,
-        metadata=header.get("metadata", {}),
-        traceparent=header.get("traceparent"),
-        request_id=header.get("request_id"),
-        history=tuple(header.get("history", ())),
+        input_file=more.get("input"),
+        file_ids=tuple(more.get("files", ())),
+        deadline_ms=more.get("deadline"),
+        webhook=Webhook(hook[0], tuple(hook[1]), hook[2]) if hook else None,
+        metadata=more.get("meta", {}),
+        traceparent=more.get("trace"),
+        request_id=more.get("req"),
+        history=tuple(more.get("past", ())),
     )
+
+
+def may_have_webhook(body: bytes) -> bool:
+    """A quick look that spares most bodies being parsed: False is certain."""
+    return _HOOK in body
 
 
 def entry(job: Job) -> QueueEntry:

@@ -10,7 +10,7 @@ import structlog
 from jangada.clock import Clock, utc_now
 from jangada.errors import StoreUnavailableError
 from jangada.jobs.job import JobStatus
-from jangada.jobs.orders import parse
+from jangada.jobs.orders import may_have_webhook, parse
 from jangada.jobs.queue import JobQueue, Lease
 from jangada.webhooks.delivery import EVENTS, Delivery, delivery_id
 from jangada.webhooks.message import QUEUE, entry
@@ -39,7 +39,7 @@ class WebhookNotifier:
 
     def __call__(self, event: str, lease: Lease, status: JobStatus | None = None) -> None:
         """Enqueue the delivery that the job asked for, if any; telling twice makes one delivery."""
-        if b'"webhook":' not in lease.body or event not in EVENTS:
+        if not may_have_webhook(lease.body) or event not in EVENTS:
             return
         hook = parse(lease.body).webhook
         if hook is None or (event != "completed" and event not in hook.events):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from jangada.executor.running import SlotJob
@@ -13,14 +12,11 @@ from jangada.jobs.queue import Lease, LeaseAction
 def slot_job(job_id: str = "job_1", **orders: Any) -> SlotJob:
     lease = Lease("q", job_id, 0, 1, "ten_1", b"", LeaseAction.RUN, claimed_ms=1500, enqueued_ms=1000)
     values: dict[str, Any] = {
-        "job_id": job_id,
-        "tenant_id": "ten_1",
         "algorithm": "a",
         "algorithm_version": "1.0.0",
         "deployment": "a",
-        "created_ms": 0,
         "execution_timeout_s": 60.0,
         "max_attempts": 3,
         **orders,
     }
-    return SlotJob(lease, Orders(**values), Path("/nowhere"))
+    return SlotJob(lease, Orders(**values), "/nowhere")

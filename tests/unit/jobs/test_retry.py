@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from jangada.jobs.job import AttemptFailure, ErrorCode, Webhook
+from jangada.jobs.job import AttemptFailure, ErrorCode, Policy, Webhook
 from jangada.jobs.orders import entry, orders, parse
 from jangada.jobs.retry import GiveUp, RetryAt, decide
 from tests.unit.jobs.desk import Desk
@@ -74,10 +74,18 @@ def test_orders_are_read_as_they_were_written() -> None:
     job = desk.job(input={"text": "a\nb"}, webhook=hook, metadata={"k": 1}, file_ids=("file_1",), traceparent="00-1")
     found = parse(orders(job))
     assert (found.input, found.webhook, found.metadata) == (job.input, hook, {"k": 1})
-    assert (found.job_id, found.file_ids, found.traceparent) == (job.id, ("file_1",), "00-1")
+    assert (found.algorithm, found.deployment, found.execution_timeout_s) == ("toy", "toy", 900)
+    assert (found.file_ids, found.traceparent) == (("file_1",), "00-1")
     assert parse(orders(desk.job(input="ignored", input_file="file_2"))).input is None
+    assert parse(orders(desk.job(deployment="toy-eu", policy=Policy(execution_timeout_s=1.5)))).deployment == "toy-eu"
     with pytest.raises(ValueError, match="no input line"):
         parse(b"{}")
+    with pytest.raises(ValueError, match="begin with a list"):
+        parse(b"{}\n1")
+
+
+def test_the_orders_of_a_plain_job_are_short() -> None:
+    assert len(orders(Desk().job())) < 40
 
 
 def test_attempts_of_earlier_epochs_use_up_the_entrys() -> None:
