@@ -2,7 +2,7 @@
 The store of the rows that measure the queue alone: the memory store, with outcomes in Redis.
 
 The other systems keep results in Redis for an hour, so ours are kept there as well:
-one SET with an expiry for each job, all of a group in one round trip. The records
+one SET with an expiry for each job, those of a group in one call of a script. The records
 themselves stay in the submitter's memory.
 """
 
@@ -18,6 +18,11 @@ from jangada.jobs.store import Outcome
 from jangada.jobs.store_memory import MemoryJobStore
 
 KEPT_S = 3600
+_KEEP = f"""
+for at = 1, #ARGV, 2 do
+  redis.call('SET', ARGV[at], ARGV[at + 1], 'EX', {KEPT_S})
+end
+"""
 
 
 class RedisResultStore(MemoryJobStore):
@@ -26,26 +31,17 @@ class RedisResultStore(MemoryJobStore):
     def __init__(self, client: Any) -> None:
         super().__init__()
         self._client = client
+        self._keep = client.register_script(_KEEP)
 
     def write_outcomes(self, outcomes: Sequence[Outcome]) -> list[bool]:
         """Keep each outcome's status, output and error."""
-        commands = [
-            (
-                "SET",
-                b"result:" + outcome.job_id.encode(),
-                orjson.dumps((outcome.status.value, outcome.output, outcome.error)),
-                "EX",
-                KEPT_S,
-            )
-            for outcome in outcomes
-        ]
-        if len(commands) == 1:
-            self._client.execute_command(*commands[0])
-        elif commands:
-            with self._client.pipeline(transaction=False) as pipe:
-                for command in commands:
-                    pipe.execute_command(*command)
-                pipe.execute()
+        if not outcomes:
+            return []
+        arguments: list[Any] = []
+        for outcome in outcomes:
+            arguments.append(f"result:{outcome.job_id}")
+            arguments.append(orjson.dumps((outcome.status.value, outcome.output, outcome.error)))
+        self._keep(args=arguments)
         return [True] * len(outcomes)
 
     def get(self, job_id: str, tenant_id: str | None = None) -> Job | None:

@@ -181,7 +181,7 @@ def _jangada() -> System:
             "alt": Crew((*worker, "--one-by-one")),
             "best": Crew(worker, 2),
         },
-        ("left", (("HGET", "jangada:{KIND}:counts", "jobs"),)),
+        ("left", (("HGET", "jangada:{KIND}:numbers", "jobs"),)),
     )
 
 

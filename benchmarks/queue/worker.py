@@ -24,9 +24,10 @@ from jangada.executor import start
 from jangada.executor.files import JobFiles
 from jangada.executor.journal import Journal
 from jangada.executor.loop import ExecutorLoop, LoopOptions
+from jangada.executor.metrics import ExecutorMetrics
+from jangada.executor.metrics_stores import QUEUE_OPERATIONS, STORE_OPERATIONS, MeasuredExecution, measured
 from jangada.executor.running import SlotLimits
 from jangada.ids import new_id
-from jangada.jobs.execution import JobExecution
 from jangada.jobs.queue_redis import RedisJobQueue
 from jangada.redis_client import open_redis
 from jangada.settings import Settings
@@ -48,9 +49,11 @@ def main() -> None:
     recipe = start.recipe(manifest, Path(sys.executable), folder / "lib", settings)
     short = not options.one_by_one
     connections = open_redis(options.url)
-    execution = JobExecution(
-        RedisJobQueue(connections),
-        RedisResultStore(connections.commands),
+    metrics = ExecutorMetrics()
+    execution = MeasuredExecution(
+        metrics,
+        measured(RedisJobQueue(connections), "redis", QUEUE_OPERATIONS, metrics),
+        measured(RedisResultStore(connections.commands), "mongo", STORE_OPERATIONS, metrics),
         queue_name=manifest.name,
         executor_id=new_id("exe"),
     )
@@ -62,6 +65,7 @@ def main() -> None:
         LoopOptions(options.concurrency, short),
         folder=folder,
         journal=Journal(level="warning"),
+        observer=metrics,
     )
     signal.signal(signal.SIGTERM, lambda *_: loop.stop())
     try:

@@ -25,6 +25,9 @@ from jangada.algorithms.references import escape, has_files
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
+# Made once: `json.dumps` with options of one's own builds an encoder for each call.
+_to_json = json.JSONEncoder(allow_nan=False, separators=(",", ":"), ensure_ascii=False).encode
+
 
 class DeclarationError(Exception):
     """Raised when an algorithm's class does not have the form that it must have; says what is missing."""
@@ -81,7 +84,7 @@ class Signature:
             if not isinstance(value, BaseModel):
                 value = self._output.validate_python(value)
             plain = self._output.dump_python(value, mode="json", warnings="error")
-            return json.dumps(plain, allow_nan=False, separators=(",", ":"), ensure_ascii=False).encode()
+            return _to_json(plain).encode()
         except ValidationError as error:
             raise OutputRejectedError(_describe(error, "/output")) from None
         except PydanticSerializationError as error:

@@ -117,6 +117,7 @@ class AttemptRunner:
         self._cancellation = cancellation
         self._inline_bytes = inline_bytes
         self._short = short
+        self._reaped_cpu_s = _reaped_cpu_s()
 
     def run(self, job: Run) -> bytes:
         """Run *job* to its end; the frame that tells of it. Never raises an `Exception`."""
@@ -133,7 +134,7 @@ class AttemptRunner:
         if not self._short:
             os.chdir(context.work_dir)
             _reset_peak_memory()
-        began, used = time.perf_counter(), _cpu_s()
+        began, used = time.perf_counter(), time.process_time()
         try:
             output = self._call(job, context)
         except JobCanceled:
@@ -179,9 +180,13 @@ class AttemptRunner:
         )
 
     def _metrics(self, began: float, used: float) -> dict[str, float]:
+        run_s = time.perf_counter() - began
+        # Processes that a job started are counted when they have ended; between jobs none does.
+        reaped, before = _reaped_cpu_s(), self._reaped_cpu_s
+        self._reaped_cpu_s = reaped
         return {
-            "run_s": round(time.perf_counter() - began, 6),
-            "cpu_s": round(_cpu_s() - used, 6),
+            "run_s": round(run_s, 6),
+            "cpu_s": round(time.process_time() - used + reaped - before, 6),
             "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
             if self._short
             else _peak_memory(),
@@ -213,9 +218,9 @@ def _text(value: Any) -> str | None:
     return None if value is None else str(value)[:MESSAGE_LENGTH]
 
 
-def _cpu_s() -> float:
-    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+def _reaped_cpu_s() -> float:
+    reaped = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return reaped.ru_utime + reaped.ru_stime
 
 
 def _reset_peak_memory() -> None:

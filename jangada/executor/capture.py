@@ -15,7 +15,8 @@ from collections.abc import Callable
 
 from jangada.jobs.store import LogLine
 
-READ_BYTES = 256 * 1024
+READ_BYTES = 64 * 1024
+"""What a pipe holds. More would be a large block of memory taken and given back for every read."""
 LINE_BYTES = 8 * 1024
 _LINE_COST = 32
 """Counted for each line besides its text, so that a flood of empty lines is bounded too."""

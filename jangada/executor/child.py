@@ -30,7 +30,7 @@ from jangada.executor.attempt import AttemptRunner, Cancellation
 from jangada.executor.messages import CANCEL_SIGNAL, PROTOCOL, Decoder, Hello, Run, SetupFailed, Stop, encode
 
 _PR_SET_PDEATHSIG = 1
-_CHUNK = 256 * 1024
+_CHUNK = 64 * 1024
 
 
 class Streams:
@@ -40,7 +40,7 @@ class Streams:
         self._mark = b"\x00" + nonce.encode() + b"%d\n"
         # Private copies: user code may close or redirect 1 and 2.
         self._copies = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64) for fd in (1, 2)]
-        self._libc = ctypes.CDLL(None)
+        self._flush_all = ctypes.CDLL(None).fflush
         # Line by line, so that a log can be followed and keeps its order with what sub-processes say.
         for stream in (sys.stdout, sys.stderr):
             stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
@@ -48,12 +48,18 @@ class Streams:
     def end_of(self, number: int) -> None:
         """Push out everything buffered and mark the end of job *number* (0: the set-up) on both streams."""
         for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(Exception):
+            # Not contextlib.suppress, here and below: this runs for every job.
+            try:  # noqa: SIM105
                 stream.flush()
-        self._libc.fflush(None)
+            except Exception:  # noqa: BLE001, S110 — user code may have closed or replaced it
+                pass
+        self._flush_all(None)
+        mark = self._mark % number
         for fd in self._copies:
-            with contextlib.suppress(OSError):
-                os.write(fd, self._mark % number)
+            try:  # noqa: SIM105
+                os.write(fd, mark)
+            except OSError:
+                pass
 
 
 def main(arguments: list[str]) -> int:
@@ -95,7 +101,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _serve(channel: socket.socket, runner: AttemptRunner, streams: Streams, send: Callable[[bytes], None]) -> None:
-    base = Path.cwd()
+    base = str(Path.cwd())
     decoder = Decoder()
     while data := channel.recv(_CHUNK):
         for message in decoder.feed(data):

@@ -14,9 +14,13 @@ def completion_of(job: SlotJob, ending: Ending, output_file: str | None) -> Comp
     logs = job.log.lines() if job.log else []
     metrics = _metrics(job)
     if isinstance(ending, AttemptFailure):
-        return Completion(job.lease, failure=ending, started_ms=job.started_ms, metrics=metrics, logs=logs)
+        return Completion(
+            job.lease, failure=ending, started_ms=job.started_ms, metrics=metrics, logs=logs, orders=job.orders
+        )
     if isinstance(ending, StopReason):
-        return Completion(job.lease, canceled=True, started_ms=job.started_ms, metrics=metrics, logs=logs)
+        return Completion(
+            job.lease, canceled=True, started_ms=job.started_ms, metrics=metrics, logs=logs, orders=job.orders
+        )
     return Completion(
         job.lease,
         output=ending.output if output_file is None else None,
@@ -24,6 +28,7 @@ def completion_of(job: SlotJob, ending: Ending, output_file: str | None) -> Comp
         started_ms=job.started_ms,
         metrics=metrics,
         logs=logs,
+        orders=job.orders,
     )
 
 

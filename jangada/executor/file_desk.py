@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import time
@@ -56,11 +57,11 @@ class FileDesk:
     def clean(self, job: SlotJob) -> None:
         """Remove the work folder of *job*, if it has one."""
         try:
-            job.work_dir.rmdir()
+            os.rmdir(job.folder)  # noqa: PTH106 — for every job, most of which have none
         except FileNotFoundError:
             return
         except OSError:
-            self._submit(lambda: shutil.rmtree(job.work_dir, ignore_errors=True))
+            self._submit(lambda: shutil.rmtree(job.folder, ignore_errors=True))
 
     def close(self) -> None:
         """Give up what waits; what is in work ends by itself."""

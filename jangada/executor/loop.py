@@ -81,7 +81,7 @@ class ExecutorLoop:
         self._execution = execution
         self._desk = FileDesk(files, max(2, options.concurrency), journal)
         self._options = options
-        self._folder = folder
+        self._job_folders = folder / "jobs"
         self._journal = journal
         self._on_ready = on_ready
         self._reports = Reports()
@@ -351,7 +351,7 @@ class ExecutorLoop:
             self._journal.error("job.unreadable", job_id=lease.job_id, reason=f"{type(error).__name__}: {error}")
             return None
         self._numbers += 1
-        job = SlotJob(lease, orders, self._folder / "jobs" / str(self._numbers), claimed_cold=not running)
+        job = SlotJob(lease, orders, f"{self._job_folders}/{self._numbers}", claimed_cold=not running)
         job.is_prepared = self._is_known and self._schema is None and orders.input_file is None
         job.slot = self._freest_slot()
         self._load[job.slot] += 1
@@ -361,8 +361,11 @@ class ExecutorLoop:
         return job
 
     def _freest_slot(self) -> int:
+        if len(self._load) == 1:
+            return 0
         order = {"ready": 0, "starting": 1, "cold": 2, "unavailable": 3}
-        free = [index for index, load in enumerate(self._load) if load < self._room]
+        room = self._room
+        free = [index for index, load in enumerate(self._load) if load < room]
         return min(free or range(len(self._load)), key=lambda index: (order[self._state[index]], self._load[index]))
 
     def _stop_job(self, job: SlotJob, reason: StopReason) -> None:

@@ -158,17 +158,21 @@ class Decoder:
                 end = start + 4 + _LENGTH.unpack_from(buffer, start)[0]
                 if len(buffer) < end:
                     break
-                tag, *values = _loads(bytes(buffer[start + 4 : end]))
+                values = _loads(bytes(buffer[start + 4 : end]))
                 start = end
-                yield _TYPES[tag](*values)
-        except (KeyError, TypeError) as error:
+                yield _TYPES[values[0]](*values[1:])
+        except (KeyError, TypeError, IndexError) as error:
             raise ValueError(f"not a message of protocol {PROTOCOL}: {error}") from error
         finally:
             del buffer[:start]
 
 
+# Made once: `json.dumps` with options of one's own builds an encoder for each call.
+_to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+
 def _dumps(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
+    return _to_json(value).encode("utf-8", "replace")
 
 
 _loads: Callable[[bytes], Any] = json.loads

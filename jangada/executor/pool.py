@@ -21,6 +21,8 @@ from jangada.executor.slots import Slot
 from jangada.jobs.job import AttemptFailure
 
 MEMORY_CHECK_S = 0.2
+GATHER_S = 0.001
+"""While a child has short jobs to go on with, what it says is read this often: many ends cost one wake-up."""
 
 
 class SlotPool:
@@ -38,6 +40,7 @@ class SlotPool:
         self._stopped = False
         self._watched: dict[int, list[int]] = {}
         self._memory_check_at = 0.0
+        self._gathers = recipe.short
         oom_watch = memory.OomWatch()
         self.slots = [
             Slot(index, recipe, limits, folder / f"slot-{index}", observer, self._watch, self._unwatch, oom_watch)
@@ -100,6 +103,8 @@ class SlotPool:
                 else:
                     key.data()
             self._tick()
+            if self._gathers and any(slot.has_more for slot in self.slots) and not self._calls:
+                time.sleep(GATHER_S)
 
     def _answer_calls(self) -> None:
         try:

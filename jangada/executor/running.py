@@ -29,7 +29,8 @@ class SlotJob:
 
     lease: Lease
     orders: Orders
-    work_dir: Path
+    folder: str
+    """Path of its work folder, which exists once somebody needs it."""
     files: dict[str, list[str | None]] | None = None
     slot: int = 0
     claimed_cold: bool = False
@@ -45,6 +46,11 @@ class SlotJob:
     log: JobLog | None = None
     peak_bytes: int = 0
     metrics: dict[str, float | None] = field(default_factory=dict)
+
+    @property
+    def work_dir(self) -> Path:
+        """Its work folder."""
+        return Path(self.folder)
 
 
 Ending = Done | AttemptFailure | StopReason

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jangada.clock import to_ms, utc_now
 from jangada.executor import memory
 from jangada.executor.capture import READ_BYTES, ChildOutput, JobLog
 from jangada.executor.messages import (
@@ -80,6 +79,11 @@ class Slot:
         self._last_rss = 0
 
     # --- what the pool asks for -------------------------------------------------
+
+    @property
+    def has_more(self) -> bool:
+        """Whether its child has another job to go on with when the running one ends."""
+        return len(self.jobs) > 1 and self.jobs[1].number > 0
 
     def start(self) -> None:
         """Start a child unless there is one or its pause after a failed set-up still lasts."""
@@ -294,7 +298,7 @@ class Slot:
             if job.claimed_cold:
                 job.metrics.update(self._cold_start)
             self._next_number += 1
-            order = Run(job.number, job.lease.job_id, job.lease.attempt, str(job.work_dir), job.files, None)
+            order = Run(job.number, job.lease.job_id, job.lease.attempt, job.folder, job.files, None)
             frames += encode_run(order, job.orders.input_json)
         if frames and self.child is not None:
             self.child.send(bytes(frames))
@@ -305,7 +309,7 @@ class Slot:
         if self.jobs and self.jobs[0].number and self.jobs[0].started is None:
             job = self.jobs[0]
             job.started = time.monotonic()
-            job.started_ms = to_ms(utc_now())
+            job.started_ms = time.time_ns() // 1_000_000
             if job.stop is not None:
                 job.kill_at = job.started + self._grace_s(job.stop)
             self._observer.began(job)

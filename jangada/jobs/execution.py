@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from itertools import count
+from secrets import token_hex
 from typing import Any
 
 from jangada.clock import Clock, to_ms, utc_now
@@ -62,6 +64,10 @@ class JobExecution:
         self._notify = notify
         self._next_due_ms: int | None = None
         self._due_at: float | None = None
+        self._session = token_hex(6)
+        self._calls = count()
+        self._unheard: list[str] = []
+        """Tokens of calls to the queue whose answer never came: they may have claimed jobs."""
 
     @property
     def next_due_ms(self) -> int | None:
@@ -81,18 +87,27 @@ class JobExecution:
         first; those refused (final or superseded) are dropped.
 
         On `StoreUnavailableError` nothing needs undoing: call again with the same
-        completions, as often as it takes, while renewing the leases.
+        completions, as often as it takes, while renewing the leases. What an answer
+        that got lost had claimed comes with the next one, still in its first attempt.
         """
         finished, wrote = self._record(completions)
-        claimed = self._queue.finish_and_claim(
-            self._name,
-            self._executor_id,
-            finished=finished,
-            want=want,
-            settle=settle,
-            lease_s=self._lease_s,
-            running=running,
-        )
+        again = bool(self._unheard)
+        token = self._unheard.pop() if again else f"{self._session}.{next(self._calls)}"
+        try:
+            claimed = self._queue.finish_and_claim(
+                self._name,
+                self._executor_id,
+                finished=finished,
+                want=want,
+                settle=settle,
+                lease_s=self._lease_s,
+                running=running,
+                token=token,
+                again=again,
+            )
+        except StoreUnavailableError:
+            self._unheard.append(token)
+            raise
         self._next_due_ms = claimed.next_due_ms
         due = claimed.next_due_ms
         self._due_at = None if due is None else time.monotonic() + (due - claimed.now_ms) / 1000
@@ -108,12 +123,22 @@ class JobExecution:
                 self.settle(to_settle)
         except StoreUnavailableError:
             # The store went away between the two: keep no lease that the caller does not know of.
-            self._queue.release(self._name, to_run)
+            self._give_back(to_run, token)
             raise
+        if len(to_run) > want:
+            # A lost answer had more than is wanted by now.
+            self._give_back(to_run[want:], token)
+            del to_run[want:]
         if running:
             for lease in to_run:
                 self._notify("started", lease, None)
         return to_run
+
+    def _give_back(self, leases: Sequence[Lease], token: str) -> None:
+        try:
+            self._queue.release(self._name, leases)
+        except StoreUnavailableError:
+            self._unheard.append(token)
 
     def start(self, leases: Sequence[Lease]) -> None:
         """Say that claimed jobs (``running=False``) have begun to run."""
@@ -165,7 +190,7 @@ class JobExecution:
             if done.handed_back:
                 handed_back.append(done.lease)
                 continue
-            orders = parse(done.lease.body)
+            orders = done.orders or parse(done.lease.body)
             if done.failure is not None and not done.canceled:
                 verdict = retry.decide(
                     done.failure,

@@ -36,6 +36,8 @@ class Completion:
     logs: Sequence[LogLine] = ()
     handed_back: bool = False
     canceled: bool = False
+    orders: Orders | None = None
+    """The lease's body as whoever ran the job has read it; else it is read once more."""
 
 
 _OUTCOMES = {
