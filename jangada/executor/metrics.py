@@ -26,8 +26,10 @@ SETUP_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 STORE_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 BATCH = (1, 2, 4, 8, 16, 32, 64)
 PHASES = ("environment", "import", "setup")
+STARTS = ("first", "recycled", "died", "setup_failed")
 SLOT_STATES = ("busy", "idle", "starting", "cold", "unavailable")
 
+_FINAL = ("succeeded", "failed", "canceled", "expired")
 _REASONS = frozenset(code.value for code in ErrorCode)
 
 
@@ -40,7 +42,9 @@ class ExecutorMetrics(SlotObserver):
     """
 
     def __init__(self) -> None:
-        self.jobs = Counter("jangada_executor_jobs_total", "Jobs that got their final status here.", ("status",))
+        self.jobs = Counter(
+            "jangada_executor_jobs_total", "Jobs that got their final status here.", ("status",), _FINAL
+        )
         self.attempts = Counter("jangada_executor_attempts_total", "Attempts that ended here, by how.", ("outcome",))
         self.retries = Counter(
             "jangada_executor_retries_total", "Second and later attempts that began here, by why.", ("reason",)
@@ -49,7 +53,10 @@ class ExecutorMetrics(SlotObserver):
             "jangada_executor_lease_losses_total", "Attempts stopped because their lease had gone to somebody else."
         )
         self.child_starts = Counter(
-            "jangada_executor_child_starts_total", "Children started: the first of a slot, or after what.", ("reason",)
+            "jangada_executor_child_starts_total",
+            "Children started: the first of a slot, or after what.",
+            ("reason",),
+            STARTS,
         )
         self.wait = Histogram("jangada_executor_job_wait_seconds", "From the queue to an executor.", WAIT_S)
         self.run = Histogram("jangada_executor_job_run_seconds", "What user code took.", RUN_S)

@@ -48,6 +48,7 @@ class _Measured:
 
 
 def _timed(call: Callable[..., Any], store: str, operation: str, metrics: ExecutorMetrics) -> Callable[..., Any]:
+    metrics.store_errors.add(store, operation, by=0)
     observe, clock = metrics.store.observe, time.perf_counter
 
     def timed(*arguments: Any, **options: Any) -> Any:

@@ -30,13 +30,18 @@ class Family(Protocol):
 
 
 class Counter:
-    """Only grows; a name ending in ``_total``."""
+    """
+    Only grows; a name ending in ``_total``.
+
+    The series of *known* label values begin at 0: Prometheus sees no growth in one
+    that appears with its first count.
+    """
 
     kind = "counter"
 
-    def __init__(self, name: str, about: str, labels: Labels = ()) -> None:
+    def __init__(self, name: str, about: str, labels: Labels = (), known: Iterable[str] = ()) -> None:
         self.name, self.about, self._labels = name, about, labels
-        self._values: dict[Labels, float] = {} if labels else {(): 0}
+        self._values: dict[Labels, float] = {(word,): 0 for word in known} if labels else {(): 0}
 
     def add(self, *values: str, by: float = 1) -> None:
         """Count *by* more in the series of these label values."""

@@ -41,9 +41,10 @@ def test_a_histogram_counts_what_lies_at_or_below_each_bound() -> None:
     ]
 
 
-def test_a_counter_without_labels_is_shown_before_it_counted_and_one_with_labels_is_not() -> None:
+def test_series_that_are_known_beforehand_begin_at_0() -> None:
     assert "plain_total 0" in Page([Counter("plain_total", "Plain.")]).text().splitlines()
-    assert Page([Counter("split_total", "Split.", ("why",))]).text() == ""
+    assert 'split_total{why="a"} 0' in Page([Counter("split_total", "Split.", ("why",), "a")]).text().splitlines()
+    assert Page([Counter("open_total", "Open.", ("why",))]).text() == ""
 
 
 def test_label_values_cannot_leave_their_quotes() -> None:
@@ -69,7 +70,7 @@ def test_final_statuses_are_counted_on_their_way_to_the_webhooks() -> None:
     notify("started", lease(), None)
     notify("completed", lease(), JobStatus.FAILED)
     assert told == [("started", None), ("completed", JobStatus.FAILED)]
-    assert sample(Page(metrics.families), "jangada_executor_jobs_total") == "1"
+    assert sample(Page(metrics.families), 'jangada_executor_jobs_total{status="failed"}') == "1"
 
 
 @pytest.mark.parametrize(
@@ -138,10 +139,13 @@ def test_calls_of_a_store_are_timed_and_its_absences_counted() -> None:
 def test_one_executor_at_a_time_tells_of_the_queues() -> None:
     queue, now = MemoryJobQueue(), [100.0]
     queue.enqueue_many("ocr", [QueueEntry("job_1", "acme", b"{}")])
+    queue.pause("ocr")
     first, second = (QueueGauges(queue, MemoryAlgorithmStore(), ["ocr"], clock=lambda: now[0]) for _ in range(2))
     first.refresh()
     second.refresh()
     assert sample(Page(first.families), 'jangada_queue_ready_jobs{queue="ocr",priority="normal"}') == "1"
+    assert sample(Page(first.families), 'jangada_queue_paused{queue="ocr"}') == "1"
+    assert sample(Page(first.families), 'jangada_queue_draining{queue="ocr"}') == "0"
     assert Page(second.families).text() == ""
     now[0] += TURN_S - 1
     first.refresh()
