@@ -325,6 +325,53 @@ class TestLease:
         assert len(back) == 100
 
 
+class TestALostAnswer:
+    def test_the_same_token_gives_the_same_leases_renewed(self, turned: Turned) -> None:
+        queue = turned.queue
+        sent = put(queue, 3)
+        first = claim(queue, 2, token="t1")
+        turned.turn(10)
+        again = claim(queue, 2, token="t1", again=True)
+        assert [(lease.job_id, lease.attempt) for lease in again] == [(lease.job_id, 1) for lease in first]
+        assert (again[0].body, again[0].claimed_ms) == (first[0].body, first[0].claimed_ms)
+        turned.turn(10)
+        assert queue.renew(Q, "exe_1", first) == [LeaseState.HELD] * 2
+        assert ids(claim(queue, 5, token="t2")) == sent[2:]
+
+    def test_they_count_towards_what_is_wanted_but_all_come(self, queue: JobQueue) -> None:
+        sent = put(queue, 5)
+        claim(queue, 2, token="t1")
+        assert ids(claim(queue, 3, token="t1", again=True)) == sent[:3]
+        assert ids(claim(queue, 0, token="t1", again=True)) == sent[:3]
+
+    def test_a_call_that_never_arrived_claims_as_if_new(self, queue: JobQueue) -> None:
+        sent = put(queue, 2)
+        claim(queue, 1, token="t1")
+        assert ids(claim(queue, 1, token="t2", again=True)) == sent[1:]
+
+    def test_what_was_given_up_since_is_not_handed_out_twice(self, turned: Turned) -> None:
+        queue = turned.queue
+        sent = put(queue, 3)
+        first, second, third = claim(queue, 3, token="t1")
+        finish(queue, first)
+        queue.release(Q, [second])
+        queue.finish_and_claim(Q, "exe_2", want=1)
+        assert ids(claim(queue, 0, token="t1", again=True)) == [third.job_id]
+        turned.turn(20)
+        (lost,) = ids(queue.finish_and_claim(Q, "exe_2", want=1).leases)
+        assert lost in sent[1:]
+        assert claim(queue, 0, token="t1", again=True) == []
+
+    def test_a_settle_lease_comes_again_too(self, turned: Turned) -> None:
+        queue = turned.queue
+        put(queue, max_attempts=1)
+        claim(queue)
+        turned.turn(16)
+        claim(queue, 0, token="t1")
+        (again,) = claim(queue, 0, token="t1", again=True)
+        assert (again.action, again.attempt) == (LeaseAction.SETTLE_LOST, 2)
+
+
 class TestRetryAndRelease:
     def test_a_retry_waits_for_its_delay_and_remembers_the_failure(self, turned: Turned) -> None:
         queue = turned.queue

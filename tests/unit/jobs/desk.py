@@ -22,11 +22,16 @@ HOOK = Webhook("https://example.com/hook")
 
 
 class Flaky:
-    """Passes every call on to *inner*, but those named in `away` fail as if the server were away."""
+    """
+    Passes every call on to *inner*, but those named in `away` fail as if the server were away.
+
+    Of those named in `deaf` the answer gets lost, once: they did what they do.
+    """
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
         self.away: set[str] = set()
+        self.deaf: set[str] = set()
         self.calls: list[str] = []
         self.inserted: list[Any] = []
 
@@ -39,7 +44,11 @@ class Flaky:
                 raise StoreUnavailableError("away", retry_after_s=2)
             if name == "insert_many":
                 self.inserted += args[0]
-            return method(*args, **kwargs)
+            answer = method(*args, **kwargs)
+            if name in self.deaf:
+                self.deaf.discard(name)
+                raise StoreUnavailableError("the answer got lost", retry_after_s=2)
+            return answer
 
         return call
 

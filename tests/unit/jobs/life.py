@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from jangada.clock import utc_now
-from jangada.errors import JangadaError
+from jangada.errors import JangadaError, StoreUnavailableError
 from jangada.ids import new_id
 from jangada.jobs.execution import Completion, JobExecution
 from jangada.jobs.job import AttemptFailure, ErrorCode, Job, JobStatus, Policy, Priority
@@ -45,7 +45,26 @@ class Hand:
     """One executor and the leases it believes to hold."""
 
     execution: JobExecution
+    line: Deaf
     leases: list[Lease] = field(default_factory=list)
+
+
+class Deaf:
+    """The queue as an executor meets it; on demand the answer of a claim gets lost on its way."""
+
+    def __init__(self, queue: JobQueue) -> None:
+        self._queue = queue
+        self.loses_next = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._queue, name)
+
+    def finish_and_claim(self, *args: Any, **options: Any) -> Any:
+        answer = self._queue.finish_and_claim(*args, **options)
+        if self.loses_next:
+            self.loses_next = False
+            raise StoreUnavailableError("the answer got lost")
+        return answer
 
 
 class Life(RuleBasedStateMachine):
@@ -79,16 +98,18 @@ class Life(RuleBasedStateMachine):
             if event == "completed":
                 self.told[lease.job_id] += 1
 
+        line = Deaf(world.queue)
         return Hand(
             JobExecution(
-                world.queue,
+                line,  # type: ignore[arg-type]
                 world.store,
                 queue_name=QUEUE,
                 executor_id=executor_id,
                 lease_s=LEASE_S,
                 clock=world.clock,
                 notify=notify,
-            )
+            ),
+            line,
         )
 
     # clients
@@ -173,6 +194,37 @@ class Life(RuleBasedStateMachine):
             return Completion(lease, canceled=True)
         failure = AttemptFailure(ErrorCode.DEPENDENCY, "no", retryable=how == "fail")
         return Completion(lease, failure=failure)
+
+    @rule(who=st.integers(0, 1), want=st.integers(1, 3), how=st.sampled_from(["output", "fail"]))
+    def an_answer_gets_lost(self, who: int, want: int, how: str) -> None:
+        hand = self.hands[who]
+        done = [self._completion(lease, how) for lease in hand.leases]
+        hand.line.loses_next = True
+        try:
+            hand.execution.exchange(done, want)
+        except StoreUnavailableError:
+            hand.leases = self._exchange(hand, done, want, True)
+            assert all(lease.attempt == 1 or lease.history for lease in hand.leases)
+        else:
+            raise AssertionError("the answer was to get lost")
+
+    @rule()
+    def pause_and_resume(self) -> None:
+        queue = self.world.queue
+        queue.pause(QUEUE)
+        assert not any(
+            lease.action is LeaseAction.RUN for lease in queue.finish_and_claim(QUEUE, "x", want=3, settle=0).leases
+        )
+        queue.resume(QUEUE)
+
+    @rule()
+    def peek_tells_the_next_claim(self) -> None:
+        queue = self.world.queue
+        # Whatever is due is made so first; what is old would rise in between.
+        queue.finish_and_claim(QUEUE, "x", settle=0)
+        shown = queue.peek(QUEUE, limit=50)
+        assert len(shown) == sum(queue.stats(QUEUE).ready.values())
+        assert len({job.job_id for job in shown}) == len(shown)
 
     @rule(who=st.integers(0, 1))
     def renew(self, who: int) -> None:

@@ -188,3 +188,46 @@ def test_a_job_that_the_queue_has_at_an_epoch_of_the_past_does_not_stay_there() 
     (lease,) = desk.execution.exchange(want=1)
     desk.execution.exchange([Completion(lease, output=2)])
     assert desk.get(job).output == 2
+
+
+class TestALostAnswer:
+    def test_its_claims_come_with_the_next_exchange_in_the_same_attempt(self) -> None:
+        desk = Desk()
+        first, second = desk.submit(), desk.submit()
+        desk.queue.deaf.add("finish_and_claim")
+        with pytest.raises(StoreUnavailableError):
+            desk.execution.exchange(want=1)
+        leases = desk.execution.exchange(want=2)
+        assert [(lease.job_id, lease.attempt) for lease in leases] == [(first.id, 1), (second.id, 1)]
+        assert desk.execution.exchange(want=2) == []
+
+    def test_what_is_wanted_no_more_goes_back_and_costs_no_attempt(self) -> None:
+        desk = Desk()
+        job = desk.submit(policy=Policy(max_attempts=1))
+        desk.queue.deaf.add("finish_and_claim")
+        with pytest.raises(StoreUnavailableError):
+            desk.execution.exchange(want=1)
+        assert desk.execution.exchange(want=0) == []
+        (lease,) = desk.executor("exe_2").exchange(want=1)
+        assert (lease.job_id, [attempt["outcome"] for attempt in lease.history]) == (job.id, ["handed_back"])
+
+    def test_several_in_a_row_change_nothing(self) -> None:
+        desk = Desk()
+        desk.submit()
+        for _ in range(3):
+            desk.queue.deaf.add("finish_and_claim")
+            with pytest.raises(StoreUnavailableError):
+                desk.execution.exchange(want=1)
+        (lease,) = desk.execution.exchange(want=1)
+        assert lease.attempt == 1
+
+    def test_the_ends_it_carried_are_told_once(self) -> None:
+        desk = Desk()
+        job = desk.submit()
+        (lease,) = desk.execution.exchange(want=1)
+        desk.queue.deaf.add("finish_and_claim")
+        with pytest.raises(StoreUnavailableError):
+            desk.execution.exchange([Completion(lease, output=1)], 1)
+        assert desk.execution.exchange([Completion(lease, output=1)], 1) == []
+        assert desk.get(job).status is JobStatus.SUCCEEDED
+        assert [told for told in desk.told if told[0] == "completed"] == [("completed", job.id, JobStatus.SUCCEEDED)]
