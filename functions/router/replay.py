@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 import orjson
 from flask import Response, request
 
-from jangada.errors import JangadaError, MalformedRequestError
+from jangada.errors import JangadaError, MalformedRequestError, StoreUnavailableError
 from jangada.http.render import render_error
 from jangada.ids import new_id
-from jangada.jobs.idempotency import IdempotencyStore, made
+from jangada.jobs.idempotency import IdempotencyStore, again, made
 from jangada.jobs.job import Job, JobStatus
 from jangada.jobs.service import JobService
 
@@ -29,6 +29,7 @@ T = TypeVar("T")
 _KEY = re.compile(r"[\x20-\x7e]{1,255}\Z")
 _REPLAYED = {"Idempotent-Replayed": "true"}
 _JOB = made("")
+_AGAIN = again("")
 _ANSWER = b"a"
 _TOO_MANY = 429
 
@@ -64,6 +65,9 @@ class Replay:
         body = orjson.dumps([value, request.headers.get("Cancel-After")], option=orjson.OPT_SORT_KEYS)
         scope = _Scope(tenant_id, route, key, hashlib.sha256(body).hexdigest())
         memo = self._begin(scope, job_id)
+        if memo is not None and memo[:1] == _AGAIN:
+            # Under the first request's id: whatever of it comes to light later is this very job.
+            job_id, memo = memo[len(_AGAIN) :].decode(), None
         if memo is None:
             # Nothing to remember afterwards: the record names the job, and the job's existence says the rest.
             return self._guarded(scope, lambda: make(job_id)), {}
@@ -90,9 +94,13 @@ class Replay:
         return response
 
     def _guarded(self, scope: _Scope, make: Callable[[], T]) -> T:
-        """Call *make*; remember a refusal that will be the same next time, forget everything else."""
+        """Call *make*; remember a refusal that will be the same next time, forget what surely made nothing."""
         try:
             return make()
+        except StoreUnavailableError:
+            # A store that is away may have heard of the job all the same.
+            self._store.release(scope.tenant_id, scope.route, scope.key)
+            raise
         except JangadaError as error:
             if error.status >= 500 or error.status == _TOO_MANY:
                 self._forget(scope)

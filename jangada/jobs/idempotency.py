@@ -40,10 +40,12 @@ class IdempotencyStore(Protocol):
         """
         Say that the request with this body (its *fingerprint*) is about to be handled.
 
-        None: go on (making the job *job_id*, when one is named), then `remember` or
-        `forget`. Else the memo of the first time; for one that died after it made
-        its job, `made` of that job's id. Raises `IdempotencyInProgressError`, or
-        `IdempotencyKeyReusedError` when the key came with another body.
+        None: go on (making the job *job_id*, when one is named), then `remember`,
+        `forget` or `release`. `again` of an id: go on, but make the job of that id,
+        which an earlier request may have made, or may be making still. Else the memo
+        of the first time; for one that died after it made its job, `made` of that
+        job's id. Raises `IdempotencyInProgressError`, or `IdempotencyKeyReusedError`
+        when the key came with another body.
         """
         ...
 
@@ -53,6 +55,10 @@ class IdempotencyStore(Protocol):
 
     def forget(self, tenant_id: str, route: str, key: str) -> None:
         """The request made nothing: the key is as good as new."""
+        ...
+
+    def release(self, tenant_id: str, route: str, key: str) -> None:
+        """Nobody knows whether the request made its job: the next one goes on at once, with the same job."""
         ...
 
     def purge(self) -> int:
@@ -65,6 +71,11 @@ def made(job_id: str) -> bytes:
     return b"j" + job_id.encode()
 
 
+def again(job_id: str) -> bytes:
+    """What `begin` says of a request that is to make the job of this id, which may exist by then."""
+    return b"r" + job_id.encode()
+
+
 def record_id(tenant_id: str, route: str, key: str) -> str:
     """One short id for the three."""
     return hashlib.sha256(f"{tenant_id}\0{route}\0{key}".encode()).hexdigest()
@@ -72,7 +83,7 @@ def record_id(tenant_id: str, route: str, key: str) -> str:
 
 def judge(found: Remembered, fingerprint: str, now_ms: int, exists: Callable[[str], bool]) -> bytes | None:
     """
-    What a second request is told about *found*; None: the first one is dead and made nothing, take over.
+    What a second request is told about *found*; None: the first one is dead, take over, with its job's id.
 
     Raises as `IdempotencyStore.begin` does.
     """
@@ -90,6 +101,11 @@ def judge(found: Remembered, fingerprint: str, now_ms: int, exists: Callable[[st
     return None
 
 
+def dead_since(now_ms: int) -> int:
+    """The beginning of a request that is taken for dead just now."""
+    return now_ms - round(TAKEOVER_S * 1000)
+
+
 class MemoryIdempotencyStore:
     """`IdempotencyStore` in one process. *exists* tells whether a job of that id was made."""
 
@@ -105,12 +121,14 @@ class MemoryIdempotencyStore:
         now_ms = to_ms(self._clock())
         with self._lock:
             found = self._records.get(record_id(tenant_id, route, key))
+            first_id = None
             if found is not None and now_ms - found.began_ms < KEPT_S * 1000:
                 memo = judge(found, fingerprint, now_ms, self._exists)
                 if memo is not None:
                     return memo
-            self._records[record_id(tenant_id, route, key)] = Remembered(fingerprint, now_ms, job_id)
-            return None
+                first_id = found.job_id
+            self._records[record_id(tenant_id, route, key)] = Remembered(fingerprint, now_ms, first_id or job_id)
+            return None if first_id is None else again(first_id)
 
     def remember(self, tenant_id: str, route: str, key: str, fingerprint: str, memo: bytes) -> None:
         with self._lock:
@@ -121,6 +139,12 @@ class MemoryIdempotencyStore:
     def forget(self, tenant_id: str, route: str, key: str) -> None:
         with self._lock:
             self._records.pop(record_id(tenant_id, route, key), None)
+
+    def release(self, tenant_id: str, route: str, key: str) -> None:
+        row_id = record_id(tenant_id, route, key)
+        with self._lock:
+            if row_id in self._records:
+                self._records[row_id] = replace(self._records[row_id], began_ms=dead_since(to_ms(self._clock())))
 
     def purge(self) -> int:
         oldest_ms = to_ms(self._clock()) - round(KEPT_S * 1000)

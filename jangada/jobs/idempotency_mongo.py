@@ -13,7 +13,7 @@ from pymongo.write_concern import WriteConcern
 
 from jangada.clock import Clock, to_ms, utc_now
 from jangada.errors import IdempotencyInProgressError
-from jangada.jobs.idempotency import KEPT_S, Remembered, judge, record_id
+from jangada.jobs.idempotency import KEPT_S, Remembered, again, dead_since, judge, record_id
 from jangada.jobs.submission import Grouped
 from jangada.mongo_client import translated
 
@@ -63,11 +63,12 @@ class MongoIdempotencyStore:
                 memo = judge(_remembered(found), fingerprint, now_ms, self._exists)
                 if memo is not None:
                     return memo
+                row["job_id"] = found.get("job_id") or job_id
             # Expired or orphaned: whoever still finds it as it was takes it over.
             taken = self._records.replace_one({"_id": row["_id"], "began_ms": found["began_ms"]}, row)
             if taken.matched_count == 0:
                 raise IdempotencyInProgressError("another request took this key over", retry_after_s=1.0)
-        return None
+        return None if row["job_id"] == job_id else again(row["job_id"])
 
     def remember(self, tenant_id: str, route: str, key: str, fingerprint: str, memo: bytes) -> None:
         row_id = record_id(tenant_id, route, key)
@@ -77,6 +78,11 @@ class MongoIdempotencyStore:
     def forget(self, tenant_id: str, route: str, key: str) -> None:
         with translated():
             self._records.delete_one({"_id": record_id(tenant_id, route, key)})
+
+    def release(self, tenant_id: str, route: str, key: str) -> None:
+        dead_ms = dead_since(to_ms(self._clock()))
+        with translated():
+            self._records.update_one({"_id": record_id(tenant_id, route, key)}, {"$set": {"began_ms": dead_ms}})
 
     def _insert_many(self, rows: Sequence[Document]) -> list[bool]:
         inserted = [True] * len(rows)

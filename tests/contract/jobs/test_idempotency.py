@@ -10,7 +10,7 @@ import pytest
 
 from jangada.clock import utc_now
 from jangada.errors import IdempotencyInProgressError, IdempotencyKeyReusedError
-from jangada.jobs.idempotency import IdempotencyStore, MemoryIdempotencyStore, made
+from jangada.jobs.idempotency import IdempotencyStore, MemoryIdempotencyStore, again, made
 from jangada.jobs.idempotency_mongo import MongoIdempotencyStore
 from tests.contract.stores import STORES
 
@@ -85,7 +85,7 @@ def test_a_forgotten_key_is_as_good_as_new(kept: Kept) -> None:
 def test_a_dead_first_caller_is_taken_over_after_a_while(kept: Kept) -> None:
     kept.begin(job_id="job_1")
     kept.turn(11)
-    assert kept.begin(job_id="job_2") is None
+    assert kept.begin(job_id="job_2") == again("job_1")
     with pytest.raises(IdempotencyInProgressError):
         kept.begin(job_id="job_3")
 
@@ -113,3 +113,18 @@ def test_purge_removes_what_is_older_than_a_day(kept: Kept) -> None:
     kept.turn(24 * 3600 + 1)
     assert kept.store.purge() == 1
     assert kept.begin("b2") is None
+
+
+def test_after_a_release_the_next_goes_on_at_once_with_the_same_job(kept: Kept) -> None:
+    assert kept.begin(job_id="job_1") is None
+    kept.store.release("acme", "POST /v1/jobs", "k")
+    assert kept.begin(job_id="job_2") == again("job_1")
+    with pytest.raises(IdempotencyInProgressError):
+        kept.begin(job_id="job_3")
+    kept.jobs.add("job_1")
+    assert kept.begin(job_id="job_4") == made("job_1")
+
+
+def test_a_release_of_what_is_not_there_is_nothing(kept: Kept) -> None:
+    kept.store.release("acme", "POST /v1/jobs", "unknown")
+    assert kept.begin(key="unknown", job_id="job_1") is None
