@@ -8,7 +8,7 @@ TESTS := tests/unit tests/contract tests/algorithms/real tests/integration tests
 PYTEST := $(BIN)/python -m pytest
 ARGS ?=
 
-.PHONY: help install check fix test test-unit test-contract test-integration test-e2e chaos fuzz bench demo up down lock openapi clean
+.PHONY: help install check fix test test-unit test-contract test-integration test-e2e chaos fuzz bats bench demo up down lock openapi clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -53,6 +53,9 @@ chaos: install  ## Break everything for ten minutes, at moments that a seed deci
 
 fuzz: install  ## 10,000 malformed requests of each kind to a gateway (FUZZ_SEED, FUZZ_REQUESTS)
 	FUZZ_REQUESTS=$${FUZZ_REQUESTS:-10000} $(PYTEST) tests/fuzz $(ARGS)
+
+bats:  ## The release scripts, each test in a repository of its own (needs bats, bats-assert, bats-support)
+	BATS_LIB_PATH=$${BATS_LIB_PATH:-/usr/lib/bats} bats $(ARGS) tests/bats
 
 bench: install  ## Every benchmark, results as JSON in benchmarks/results
 	@for file in $$(grep -l '"--out"' benchmarks/*/*.py); do \

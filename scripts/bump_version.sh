@@ -222,7 +222,7 @@ compare_versions() { # X.Y.Z X.Y.Z: sets order
   IFS=. read -r -a right <<<"$2"
   for i in 0 1 2; do
     compare_numbers "${left[i]}" "${right[i]}"
-    if [[ $order != 0 ]]; then return; fi
+    if [[ $order != 0 ]]; then return 0; fi
   done
 }
 
@@ -296,14 +296,14 @@ read_version_file() {
       file_text=''
     fi
   fi
-  if [[ -z $base || -z $file_core ]]; then return; fi
+  if [[ -z $base || -z $file_core ]]; then return 0; fi
   compare_versions "$file_core" "$base"
-  if [[ $order != 1 ]]; then return; fi
+  if [[ $order != 1 ]]; then return 0; fi
   # A pre-release of the coming version stands there after --pre, and its tag says so.
-  if [[ $file_text != "$file_core" ]] && is_tag_in "$work/reachable" "$prefix$file_text"; then return; fi
+  if [[ $file_text != "$file_core" ]] && is_tag_in "$work/reachable" "$prefix$file_text"; then return 0; fi
   if [[ -n $release_as ]]; then
     compare_versions "$release_as" "$file_core"
-    if [[ $order != -1 ]]; then return; fi
+    if [[ $order != -1 ]]; then return 0; fi
   fi
   fail 4 "${home}VERSION says $file_text, but the highest tag that HEAD reaches is $prefix$base:" \
     "tag what was released, set ${home}VERSION back, or use --release-as"
@@ -413,7 +413,7 @@ complete_targets() {
       fi
     done
   done
-  if ((${#names[@]} == 0)); then return; fi
+  if ((${#names[@]} == 0)); then return 0; fi
   printf '%s^{commit}\n' "${names[@]}" |
     git_read cat-file --batch-check='%(objectname) %(objecttype)' >"$work/objects" 2>/dev/null
   i=0
@@ -454,14 +454,14 @@ link_reverts() {
 # A commit is gone when a revert of it stands; a revert stands when no other revert took it back.
 settle() { # INDEX: sets gone[INDEX] to yes or no
   local by
-  if [[ -n ${gone[$1]+x} ]]; then return; fi
+  if [[ -n ${gone[$1]+x} ]]; then return 0; fi
   gone[$1]=no
   for by in ${cancelled_by[$1]:-}; do
     if [[ $by == "$1" ]]; then continue; fi
     settle "$by"
     if [[ ${gone[$by]} == no ]]; then
       gone[$1]=yes
-      return
+      return 0
     fi
   done
 }
@@ -541,12 +541,12 @@ decide() {
   if [[ -n $at_head && (-z $release_as || $release_as == "$at_head") ]]; then
     version=$at_head
     say "HEAD is $prefix$at_head already"
-    return
+    return 0
   fi
   if [[ -n $at_head_pre && (-z $release_as || $at_head_pre == "$release_as"-*) ]]; then
     version=$at_head_pre
     say "HEAD is $prefix$at_head_pre already"
-    return
+    return 0
   fi
   read_commits
   judge_commits
@@ -557,7 +557,7 @@ decide() {
   choose_target
   if [[ -z $target ]]; then
     version=$base
-    return
+    return 0
   fi
   version=$target
   if [[ -n $pre ]]; then next_pre_release; fi
@@ -601,12 +601,12 @@ check_release_as() {
   if [[ -z $base && -n $file_core ]]; then
     floor=$file_core
     compare_versions "$release_as" "$floor"
-    if [[ $order != -1 ]]; then return; fi
+    if [[ $order != -1 ]]; then return 0; fi
   elif [[ -n $base ]]; then
     compare_versions "$release_as" "$base"
-    if [[ $order == 1 ]]; then return; fi
+    if [[ $order == 1 ]]; then return 0; fi
   else
-    return
+    return 0
   fi
   fail 4 "--release-as $release_as: versions never go back, and $floor is there already"
 }
@@ -692,7 +692,7 @@ write_changelog() { # OLD NEW
   write_section
   if [[ ! -f $1 ]]; then
     printf '# Changelog\n\n%s' "$section" >"$2"
-    return
+    return 0
   fi
   IFS= read -r line <"$1" || true
   if [[ $line == *$'\r' ]]; then
@@ -707,7 +707,7 @@ write_changelog() { # OLD NEW
   done <"$1"
   if [[ -n $told ]]; then
     cat -- "$1" >"$2"
-    return
+    return 0
   fi
   {
     while IFS= read -r line || [[ -n $line ]]; do
@@ -745,7 +745,7 @@ write_images() { # OLD NEW
       printf '%s%s' "$line" "$newline"
     else
       block=''
-      if [[ $bare =~ $block_pattern && ! $bare =~ ^[[:blank:]]*# ]]; then
+      if [[ ${bare#"$indent"} != '#'* && $bare =~ $block_pattern ]]; then
         if [[ ${BASH_REMATCH[1]} == : && $bare =~ ^[[:blank:]]*(-[[:blank:]]+)+ ]]; then indent=${BASH_REMATCH[0]}; fi
         block=$((${#indent} + 1))
       fi
@@ -781,7 +781,7 @@ stage() { # PATH: "$work/new" is its next content; it is kept when that differs 
   if [[ -f $1 ]]; then
     IFS= read -r -d '' was <"$1" || true
     IFS= read -r -d '' is <"$work/new" || true
-    if [[ $was == "$is" ]]; then return; fi
+    if [[ $was == "$is" ]]; then return 0; fi
   fi
   mv -- "$work/new" "$work/new.${#files[@]}"
   files+=("$1")
@@ -871,7 +871,7 @@ make_release() {
   place_files
   if [[ -z $make_commit ]]; then
     placed=''
-    return
+    return 0
   fi
   if ((${#files[@]})); then
     command git update-index --add -- "${files[@]}"

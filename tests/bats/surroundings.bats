@@ -1,0 +1,149 @@
+# Configuration, environment and places that must not matter.
+load repository
+
+@test "from a subfolder" {
+  git tag v1.2.3
+  change sub/folder/x 'feat: a'
+  cd sub/folder
+  bump
+  assert_version 1.3.0
+  [[ -f ../../VERSION && ! -e VERSION ]]
+}
+
+@test "a path with spaces, quotes and a glob" {
+  new_repository "$BATS_TEST_TMPDIR/a b 'c' [d] * \$e"
+  git tag v1.2.3
+  commit 'feat: a'
+  bump
+  assert_version 1.3.0
+}
+
+@test "in a worktree" {
+  git tag v1.2.3
+  git worktree add --quiet -b work "$BATS_TEST_TMPDIR/work"
+  cd "$BATS_TEST_TMPDIR/work"
+  commit 'feat: a'
+  bump
+  assert_version 1.3.0
+  assert_equal "$(git symbolic-ref --short HEAD)" work
+}
+
+@test "in a submodule, and around one" {
+  new_repository "$BATS_TEST_TMPDIR/outer"
+  git tag v5.0.0
+  git -c protocol.file.allow=always submodule --quiet add "$BATS_TEST_TMPDIR/repository" inner
+  git commit --quiet -m 'feat: inner'
+  echo x >inner/untracked
+  bump
+  assert_version 5.1.0
+  cd inner
+  git tag v1.2.3
+  commit 'fix: a'
+  bump
+  assert_version 1.2.4
+}
+
+@test "configuration of log, colors, columns, pager and tags" {
+  git tag v1.2.3
+  commit 'feat: a'
+  git config log.showSignature true
+  git config log.decorate full
+  git config log.date relative
+  git config log.abbrevCommit true
+  git config format.pretty oneline
+  git config color.ui always
+  git config column.ui always
+  git config core.pager 'sed s/^/x/'
+  git config pager.log true
+  git config tag.sort -version:refname
+  git config versionsort.suffix -
+  git config alias.log 'log --reverse'
+  git config core.quotePath true
+  git config status.short false
+  git config status.showUntrackedFiles all
+  git config push.followTags true
+  echo x >untracked
+  bump
+  assert_version 1.3.0
+  assert_equal "${#stderr_lines[@]}" 1
+  rm -f untracked
+  assert_equal "$(git status --porcelain)" ''
+}
+
+@test "templates and editors for messages" {
+  git tag v1.2.3
+  commit 'feat: a'
+  echo template >"$BATS_TEST_TMPDIR/template"
+  git config commit.template "$BATS_TEST_TMPDIR/template"
+  git config commit.verbose true
+  git config core.editor false
+  git config commit.cleanup scissors
+  bump
+  assert_version 1.3.0
+  assert_equal "$(git log -1 --format=%B)" 'chore(release): v1.3.0'
+}
+
+@test "locale and time zone" {
+  git tag v1.2.3
+  commit 'FIX: ação İI'
+  for locale in C C.UTF-8 POSIX tr_TR.UTF-8 nonsense; do
+    LC_ALL=$locale LANG=$locale TZ=Pacific/Auckland bump --dry-run
+    assert_version 1.2.4 patch
+  done
+}
+
+@test "no user.name: the release is made all the same" {
+  git tag v1.2.3
+  commit 'feat: a'
+  unset GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL EMAIL
+  git config user.useConfigOnly true
+  bump
+  assert_version 1.3.0
+  assert_equal "$(git log -1 --format='%an <%ae>')" 'release <release@localhost>'
+}
+
+@test "replaced objects and grafts change nothing" {
+  git tag v1.2.3
+  commit 'feat: a'
+  commit 'fix: b'
+  git replace --graft HEAD v1.2.3
+  bump --dry-run
+  assert_version 1.3.0
+  git replace -d "$(sha)"
+  echo "$(sha) $(sha v1.2.3)" >.git/info/grafts
+  bump --dry-run
+  assert_version 1.3.0
+}
+
+@test "ignored VERSION and CHANGELOG.md are committed" {
+  git tag v1.2.3
+  printf 'VERSION\n*.md\n' >.gitignore
+  git add .gitignore
+  commit 'feat: a'
+  bump
+  assert_version 1.3.0
+  assert_equal "$(git show --name-only --format= | sort)" $'CHANGELOG.md\nVERSION'
+}
+
+@test "hooks see a plain environment and may read the files" {
+  git tag v1.2.3
+  commit 'feat: a'
+  printf '#!/bin/sh\ngit ls-files "*.md" >"%s/seen"\n' "$BATS_TEST_TMPDIR" >.git/hooks/pre-commit
+  chmod +x .git/hooks/pre-commit
+  bump
+  assert_version 1.3.0
+  assert_equal "$(cat "$BATS_TEST_TMPDIR/seen")" CHANGELOG.md
+}
+
+@test "ten thousand commits" {
+  git tag v1.2.3
+  for ((i = 0; i < 10000; i++)); do
+    printf 'commit refs/heads/main\ncommitter a <a@b> %d +0000\ndata <<END\nfix(x): number %d\n\nsome body\nand more\nEND\n' \
+      $((1767323045 + i)) "$i"
+    if ((i == 0)); then printf 'from %s\n' "$(sha v1.2.3)"; fi
+  done | git fast-import --quiet
+  git reset --quiet --hard
+  bump --dry-run
+  assert_version 1.2.4
+  assert_equal "${#stderr_lines[@]}" 10000
+}
