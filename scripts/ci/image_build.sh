@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # How one image is made, for images.sh to source: from a matrix entry, labeled, checked, pushed. Reads images.sh's
-# settings ($version, $revision, $created, $source_url, $dirty, $push, $check, $platforms) and its run and fail.
+# settings ($here, $version, $revision, $created, $source_url, $dirty, $push, $check, $platforms) and its run and fail.
 # shellcheck disable=SC2154
 
 has_buildx() { docker buildx version >/dev/null 2>&1; }
@@ -38,10 +38,12 @@ is_built() {
   [ "$there" = "$2 $version $revision" ]
 }
 
-# context_of ENTRY FOLDER: the build context in $folder: for a function what faas-cli assembles, template and handler.
+# context_of ENTRY FOLDER: the build context in FOLDER: for a function what faas-cli assembles, template and handler.
 context_of() {
   local template path
   template="$(jq -r '.template' <<<"$1")" path="$(jq -r '.path' <<<"$1")"
+  # A repository without templates of its own gets those that lie beside these scripts.
+  [ -d "$template" ] || template="$here/../../$template"
   cp -RL "$template/." "$2"
   rm -rf "$2/function"
   mkdir "$2/function"
@@ -56,7 +58,7 @@ make_image() {
   kind="$(jq -r .kind <<<"$entry")" file="$(jq -r .file <<<"$entry")" path="$(jq -r '.path // "."' <<<"$entry")"
   folder="$(mktemp -d)"
   while read -r argument; do words+=(--build-arg "$argument"); done \
-    < <(jq -r '(.args // [])[], (.base // empty)' <<<"$entry")
+    < <(jq -r '(.args // [])[], (.base // "" | select(. != ""))' <<<"$entry")
   words+=(
     --label "org.opencontainers.image.version=$version"
     --label "org.opencontainers.image.revision=$revision$dirt"

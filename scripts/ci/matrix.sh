@@ -3,7 +3,7 @@
 #
 #   scripts/ci/matrix.sh [--only NAME,…] [--without-gpu] [--context FOLDER]     (FOLDER: another checkout with this layout)
 #
-#   name     repository under the prefix, jangada-<function or algorithm>, with -gpu for the GPU image of an algorithm
+#   name     repository under the prefix, as stack.yml and executor.yml say it, with -gpu for the GPU image of an algorithm
 #   kind     function (a template and a handler, as faas-cli builds it) or dockerfile (the repository is the context)
 #   path     what is built: a handler's folder, or the folder of the context
 #   file     the Dockerfile
@@ -46,18 +46,32 @@ default_of() { sed -n "s/^ARG $2=//p" "$1" | head -n 1; } # FILE ARGUMENT: its d
 value_of() { sed -n "s/^$2: *//p" "$1" | head -n 1; }      # FILE KEY: of a flat YAML line
 json_list() { jq -Rnc '[inputs | select(. != "")]'; }
 
+# REFERENCE: its repository without registry and tag, also where the registry is a ${VARIABLE:-default}.
+repository_of() { sed 's|.*/||; s|[:@].*||' <<<"$1"; }
+
 functions() {
-  local file=template/python3-jangada/Dockerfile base
-  base="BASE_IMAGE=${BASE_IMAGE:-$(default_of "$file" BASE_IMAGE)}"
+  local template file base inputs
+  [ -f stack.yml ] || return 0
   # Two spaces and a name start a function in stack.yml, four its keys.
   awk '/^functions:/ {on = 1; next} /^[^ #]/ {on = 0}
-       on && /^  [a-z0-9-]+:/ {name = $1; sub(":", "", name)}
-       on && /^    handler:/ {sub("^\\./", "", $2); print name, $2}' stack.yml |
-    while read -r name handler; do
-      jq -nc --arg name "jangada-$name" --arg path "$handler" --arg file "$file" --arg base "$base" \
-        '{name: $name, kind: "function", path: $path, file: $file, template: ($file | sub("/Dockerfile$"; "")),
-          args: [], base: $base, inputs: [($file | sub("/Dockerfile$"; "")), "jangada", $path],
-          check: "python -c \"from function import handler\""}'
+       function done() {if (handler != "") print lang, handler, image; handler = ""}
+       on && /^  [a-zA-Z0-9-]+:/ {done()}
+       on && /^    lang:/ {lang = $2}
+       on && /^    image:/ {image = $2}
+       on && /^    handler:/ {handler = $2; sub("^\\./", "", handler)}
+       END {done()}' stack.yml |
+    while read -r lang handler image; do
+      template="template/$lang" base='' inputs='[]'
+      # A template from elsewhere: nobody can say here whether it changed, so the image is always built.
+      if [ -d "$template" ]; then
+        inputs="$(printf '%s\n' "$template" "$(readlink "$template/package" | sed 's|^\.\./\.\./||')" "$handler" | json_list)"
+        base="$(default_of "$template/Dockerfile" BASE_IMAGE)"
+      fi
+      [ -z "${BASE_IMAGE:-$base}" ] || base="BASE_IMAGE=${BASE_IMAGE:-$base}"
+      jq -nc --arg name "$(repository_of "$image")" --arg path "$handler" --arg template "$template" --arg base "$base" \
+        --argjson inputs "$inputs" \
+        '{name: $name, kind: "function", path: $path, file: ($template + "/Dockerfile"), template: $template,
+          args: [], base: $base, inputs: $inputs, check: "python -c \"from function import handler\""}'
     done
 }
 
@@ -70,7 +84,8 @@ dockerfile_image() { # NAME FILE BASE CHECK ARGS-JSON INPUTS-JSON
 executors() {
   local spec folder name device shared inputs kind file argument default
   for spec in executors/*/executor.yml; do
-    folder="${spec%/executor.yml}" name="$(value_of "$spec" name)" device="$(value_of "$spec" device)"
+    [ -f "$spec" ] || continue
+    folder="${spec%/executor.yml}" name="$(repository_of "$(value_of "$spec" image)")" device="$(value_of "$spec" device)"
     shared="$(value_of "$spec" shared | tr -d '[],' | tr ' ' '\n' | sed '/^$/d; s|^|executors/|')"
     inputs="$({ runtime_inputs; printf '%s\n' "$folder" "$shared"; } | json_list)"
     for kind in cpu gpu; do
@@ -78,11 +93,11 @@ executors() {
       file="executors/$kind.Dockerfile"
       if [ "$kind" = gpu ]; then
         "$gpu" || continue
-        argument=CUDA_IMAGE default="${CUDA_IMAGE:-}" name="$name-gpu"
+        argument=CUDA_IMAGE default="${CUDA_IMAGE:-}" name="${name%-gpu}-gpu"
       else
         argument=PYTHON_IMAGE default="${BASE_IMAGE:-}"
       fi
-      dockerfile_image "jangada-$name" "$file" "$argument=${default:-$(default_of "$file" "$argument")}" \
+      dockerfile_image "$name" "$file" "$argument=${default:-$(default_of "$file" "$argument")}" \
         "python -m jangada.executor --help" "[\"ALGORITHM=${folder#executors/}\"]" "$inputs"
     done
   done
@@ -90,6 +105,7 @@ executors() {
 
 gateway() {
   local file=deploy/compose/gateway.Dockerfile
+  [ -f "$file" ] || return 0
   dockerfile_image jangada-gateway "$file" "BASE_IMAGE=${BASE_IMAGE:-$(default_of "$file" BASE_IMAGE)}" \
     "python -m jangada.gateway --help" '[]' '["jangada", "requirements/gateway.txt", "pyproject.toml"]'
 }
