@@ -55,23 +55,30 @@ def _lost(state: QueueState, job_id: str, now: int) -> None:
 
 
 def lift_old(state: QueueState, now: int, age_ms: int, count: int) -> None:
-    """Ageing: the oldest rise into the band above."""
+    """Ageing: the oldest rise into the band above while others are ahead of them."""
     for job_id in [job_id for job_id in first(state.age, min(count, BATCH)) if state.age[job_id] <= now - age_ms]:
         held = state.jobs[job_id]
-        del state.age[job_id]
-        del state.ready[held.band][job_id]
-        held.band, held.tag = _ABOVE[held.band], None
+        if not any(state.ready[band] for band in BANDS[: BANDS.index(held.band)]):
+            continue
+        state.take_out(job_id)
+        held.band = _ABOVE[held.band]
         state.make_ready(job_id, held, now)
+        _bound(state, job_id, held)
+
+
+def _bound(state: QueueState, job_id: str, held: Held) -> None:
+    bound = held.entry.expires_ms if held.attempt == 0 else held.entry.deadline_ms
+    if bound is not None:
+        state.expiry[job_id] = bound
 
 
 def claim(queue: str, state: QueueState, executor_id: str, want: int, until: int, to: str, now: int) -> list[Lease]:
     """Lease *want* jobs to run, the bands in order, within one in the fair order."""
     leases: list[Lease] = []
     for band in BANDS:
-        for job_id in first(state.ready[band], want - len(leases)):
+        for job_id in state.in_order(band, want - len(leases)):
             held = state.jobs[job_id]
-            state.virtual[band] = max(state.virtual.get(band, 0.0), state.ready[band][job_id])
-            state.take_out(job_id)
+            state.pass_turn(job_id, held)
             bound = held.entry.expires_ms if held.attempt == 0 else held.entry.deadline_ms
             if bound is not None and bound <= now:
                 state.to_settle(job_id, LeaseAction.SETTLE_EXPIRED, now)

@@ -16,7 +16,8 @@ LEASED = frozenset({"starting", "running", "settling"})
 _EVENTS_CAP = 1000
 _STATUS_EVENTS_TTL_MS = 15_000
 _RICH_EVENTS_TTL_MS = 600_000
-_AHEAD_OF_ALL = -1e15
+FRONT = "\1"
+"""Stands for a tenant: the line of those that had their turn before, ahead of all others."""
 
 
 @dataclass(slots=True)
@@ -30,7 +31,6 @@ class Held:
     action: LeaseAction | None = None
     attempt: int = 0
     counted: int = 0
-    tag: float | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     executor_id: str | None = None
     claimed_ms: int | None = None
@@ -84,7 +84,9 @@ class QueueState:
         self.bytes = 0
         self.tenant_jobs: Counter[str] = Counter()
         self.tenant_bytes: Counter[str] = Counter()
-        self.ready: dict[Priority, dict[str, float]] = {band: {} for band in BANDS}
+        self.ready: dict[Priority, dict[str, str]] = {band: {} for band in BANDS}
+        self.lines: dict[tuple[Priority, str], list[str]] = {}
+        self.turns: dict[Priority, dict[str, float]] = {band: {} for band in BANDS}
         self.age: dict[str, int] = {}
         self.delayed: dict[str, int] = {}
         self.lease: dict[str, int] = {}
@@ -97,7 +99,6 @@ class QueueState:
         self.control = QueueControl()
         self.bucket: Bucket | None = None
         self.handed: dict[str, Handed] = {}
-        self._returns = 0
 
     def add(self, held: Held) -> None:
         """Hold one more job, wherever it will wait."""
@@ -109,8 +110,8 @@ class QueueState:
 
     def forget(self, job_id: str, now_ms: int) -> None:
         """Remove every trace but the events, which stay a while for those who listen."""
-        held = self.jobs.pop(job_id)
         self.take_out(job_id)
+        held = self.jobs.pop(job_id)
         self.lease.pop(job_id, None)
         if not held.heard:
             self.events.pop(job_id, None)
@@ -128,22 +129,54 @@ class QueueState:
             self.virtual.clear()
             self.ends.clear()
 
-    def charge(self, band: Priority, entry: QueueEntry) -> float:
-        """Start-time fair queueing, see `lua/lib.lua`."""
-        tag = max(self.virtual.get(band, 0.0), self.ends.get((band, entry.tenant_id), 0.0))
-        self.ends[band, entry.tenant_id] = tag + 1 / entry.weight
-        return tag
-
     def make_ready(self, job_id: str, held: Held, now_ms: int) -> None:
         """Put a job where it can be claimed: behind its tenant's others, or in front of all once it had its turn."""
-        if held.attempt > 0 and held.tag is not None:
-            self._returns += 1
-            self.ready[held.band][job_id] = _AHEAD_OF_ALL + self._returns
-        else:
-            held.tag = self.charge(held.band, held.entry)
-            self.ready[held.band][job_id] = held.tag
-        if held.band is not Priority.HIGH:
+        band, name = held.band, FRONT if held.attempt > 0 else held.entry.tenant_id
+        line = self.lines.setdefault((band, name), [])
+        if not line:
+            begin = max(self.virtual.get(band, 0.0), self.ends.get((band, name), 0.0))
+            self.turns[band][name] = -1.0 if name == FRONT else begin
+        line.append(job_id)
+        self.ready[band][job_id] = name
+        if band is not Priority.HIGH:
             self.age[job_id] = now_ms
+
+    def in_order(self, band: Priority, limit: int) -> list[str]:
+        """The ready jobs of *band* in the order of their turns: start-time fair queueing, see `lua/lib.lua`."""
+        turns = dict(self.turns[band])
+        at = dict.fromkeys(turns, 0)
+        found: list[str] = []
+        while turns and len(found) < limit:
+            name = min(turns, key=lambda each: (turns[each], each))
+            job_id = self.lines[band, name][at[name]]
+            found.append(job_id)
+            turns[name] = self._later(name, turns[name], job_id)
+            at[name] += 1
+            if at[name] == len(self.lines[band, name]):
+                del turns[name]
+        return found
+
+    def pass_turn(self, job_id: str, held: Held) -> None:
+        """Take a ready job out because its turn has come: its tenant's next one starts later."""
+        band = held.band
+        name = self.ready[band][job_id]
+        tag = self.turns[band][name]
+        self.virtual[band] = max(self.virtual.get(band, 0.0), tag)
+        self.turns[band][name] = self._later(name, tag, job_id)
+        self.take_out(job_id)
+
+    def _later(self, name: str, tag: float, job_id: str) -> float:
+        return tag if name == FRONT else tag + 1 / self.jobs[job_id].entry.weight
+
+    def _unready(self, band: Priority, job_id: str) -> None:
+        name = self.ready[band].pop(job_id, None)
+        if name is None:
+            return
+        line = self.lines[band, name]
+        line.remove(job_id)
+        if not line:
+            del self.lines[band, name]
+            self.ends[band, name] = self.turns[band].pop(name)
 
     def bound_by_deadline(self, job_id: str, held: Held) -> None:
         """Back to waiting after an attempt: from now on the deadline bounds the wait."""
@@ -152,8 +185,8 @@ class QueueState:
 
     def take_out(self, job_id: str) -> None:
         """Remove a waiting job from wherever it waits."""
-        for band in self.ready.values():
-            band.pop(job_id, None)
+        for band in BANDS:
+            self._unready(band, job_id)
         for place in (self.age, self.delayed, self.expiry, self.settle):
             place.pop(job_id, None)
 

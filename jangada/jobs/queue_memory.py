@@ -272,7 +272,7 @@ class MemoryJobQueue:
     def stats(self, queue: str) -> QueueStats:
         with self._changed:
             state, now = self._of(queue), self._now_ms()
-            waiting = [now - state.jobs[first(place, 1)[0]].enqueued_ms for place in state.ready.values() if place]
+            waiting = [now - state.jobs[line[0]].enqueued_ms for line in state.lines.values()]
             return QueueStats(
                 queue=queue,
                 ready={band.value: len(state.ready[band]) for band in BANDS},
@@ -291,7 +291,7 @@ class MemoryJobQueue:
     def peek(self, queue: str, *, limit: int = 20) -> list[WaitingJob]:
         with self._changed:
             state, now = self._of(queue), self._now_ms()
-            shown = [job_id for band in BANDS for job_id in first(state.ready[band], limit)][:limit]
+            shown = [job_id for band in BANDS for job_id in state.in_order(band, limit)][:limit]
             found = [state.jobs[job_id] for job_id in shown]
             return [
                 WaitingJob(

@@ -504,6 +504,30 @@ class TestCancel:
         assert live is not None
         assert live.cancel_requested
 
+    def test_in_a_long_line_the_others_keep_their_order(self, queue: JobQueue) -> None:
+        sent = put(queue, 700)
+        taken = [sent[0], *sent[5:400:7], sent[-1]]
+        leases = [queue.cancel(Q, job_id, executor_id="router")[1] for job_id in taken]
+        stats = queue.stats(Q)
+        assert (stats.ready["normal"], stats.jobs) == (700 - len(taken), 700)
+        left = [job_id for job_id in sent if job_id not in set(taken)]
+        assert [job.job_id for job in queue.peek(Q, limit=50)] == left[:50]
+        assert ids(claim(queue, 1)) + ids(claim(queue, 60)) + ids(claim(queue, 999)) == left
+        assert claim(queue, 5) == []
+        finish(queue, *[lease for lease in leases if lease is not None], status="canceled")
+        assert queue.stats(Q).jobs == len(left)
+
+    def test_a_canceled_job_costs_its_tenant_no_turn(self, queue: JobQueue) -> None:
+        first = put(queue, 1, tenant_id="a")
+        gone = put(queue, 10, tenant_id="b")
+        put(queue, 10, tenant_id="a")
+        put(queue, 10, tenant_id="b")
+        for job_id in gone:
+            queue.cancel(Q, job_id, executor_id="router")
+        order = [lease.tenant_id for lease in claim(queue, 10)]
+        assert first
+        assert 4 <= order.count("b") <= 6
+
     def test_an_unknown_job_is_unknown(self, queue: JobQueue) -> None:
         assert queue.cancel(Q, "job_none", executor_id="router") == (CancelResult.UNKNOWN, None)
 
