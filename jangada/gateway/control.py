@@ -228,12 +228,14 @@ class Control:
         await self.known_namespace(namespace)
         if not await self._state.create_secret(namespace, name, content):
             raise AlreadyThereError(f"secret {name} already exists in {namespace}")
+        await self._replace_users(namespace, name)
 
     async def update_secret(self, namespace: str, name: str, content: bytes) -> None:
-        """Functions see the new content when a replica is started. Raises `UnknownSecretError`."""
+        """The functions that name it get new replicas, one after the other. Raises `UnknownSecretError`."""
         await self.known_namespace(namespace)
         if not await self._state.update_secret(namespace, name, content):
             raise UnknownSecretError(f"secret {name} not found in {namespace}")
+        await self._replace_users(namespace, name)
 
     async def remove_secret(self, namespace: str, name: str) -> None:
         """Raises `UnknownSecretError`."""
@@ -285,6 +287,19 @@ class Control:
         self._adopt(Deployed(stored, replicas))
         log.info("function.deployed", function=stored.qualified_name, image=stored.image, generation=stored.generation)
         await self._tell_provider()
+
+    async def _replace_users(self, namespace: str, secret: str) -> None:
+        """Deploy what uses *secret* anew as it is: by its next generation every gateway knows that it changed."""
+        async with self._lock:
+            users = [
+                one
+                for one in self._deployed.values()
+                if one.deployment.namespace == namespace and secret in one.deployment.secrets
+            ]
+            for one in users:
+                self._adopt(Deployed(await self._state.put(one.deployment, one.replicas), one.replicas))
+                log.info("function.secret_changed", function=one.deployment.qualified_name, secret=secret)
+            await self._tell_provider()
 
     async def _follow(self) -> None:
         was_away = False

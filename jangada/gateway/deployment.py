@@ -20,6 +20,9 @@ Key = tuple[str, str]
 """Function name and namespace."""
 
 RESOURCES = ("memory", "cpu", "nvidia.com/gpu", "amd.com/gpu", "intel.com/gpu")
+STATUS_PREFIX = "status.jangada.io/"
+"""Annotations that describe the running function; whoever sends them back has not meant them."""
+
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _ROUTE = re.compile(r"/?[A-Za-z0-9._-]+")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -79,7 +82,9 @@ class FunctionDeployment:
         read_only = body.get("readOnlyRootFilesystem")
         if read_only is not None and not isinstance(read_only, bool):
             raise BadRequestError("readOnlyRootFilesystem must be true or false")
-        annotations = _texts(body, "annotations")
+        annotations = {
+            name: text for name, text in _texts(body, "annotations").items() if not name.startswith(STATUS_PREFIX)
+        }
         for word in filter(None, (word.strip() for word in annotations.get(ROUTES_ANNOTATION, "").split(","))):
             if not _ROUTE.fullmatch(word):
                 raise BadRequestError(f"{word!r} in {ROUTES_ANNOTATION} is no path segment")

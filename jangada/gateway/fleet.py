@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -82,8 +83,12 @@ class Fleet:
     def status(self) -> FunctionState:
         """Ready replicas, restarts, and the last thing that went wrong."""
         notes = [member.note for member in self._members if member.note and not member.is_ready]
+        starts = [member.next_start for member in self._members if member.next_start is not None]
         return FunctionState(
-            len(self.ready), sum(member.restarts for member in self._members), notes[-1] if notes else ""
+            len(self.ready),
+            sum(member.restarts for member in self._members),
+            notes[-1] if notes else "",
+            max(0.0, min(starts) - time.monotonic()) if starts else None,
         )
 
     async def remove(self) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from jangada.gateway.deployment import FunctionDeployment
+from jangada.gateway.deployment import STATUS_PREFIX, FunctionDeployment
 
 
 @dataclass(slots=True, eq=False)
@@ -28,11 +28,26 @@ class Replica:
 
 @dataclass(frozen=True, slots=True)
 class FunctionState:
-    """How a function is: replicas ready to answer, restarts of its replicas since they were started."""
+    """
+    How a function is: replicas ready to answer, restarts of its replicas since they were started.
+
+    *note* is the last thing that went wrong, *again_in_s* when the next start is tried,
+    *limits* says which limits are not enforced here.
+    """
 
     available: int = 0
     restarts: int = 0
     note: str = ""
+    again_in_s: float | None = None
+    limits: str = ""
+
+    def to_annotations(self) -> dict[str, str]:
+        """What `faas-cli describe` shows of it beside the deployment's own; nothing while all is well."""
+        found = {"restarts": str(self.restarts) if self.restarts else "", "last-failure": self.note}
+        if self.again_in_s is not None:
+            found["next-start"] = f"in {self.again_in_s:.1f} s"
+        found["limits"] = self.limits
+        return {STATUS_PREFIX + name: text for name, text in found.items() if text}
 
 
 @dataclass(frozen=True, slots=True)

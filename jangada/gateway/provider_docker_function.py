@@ -11,11 +11,13 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from jangada.gateway.deployment import FunctionDeployment, Key
 from jangada.gateway.errors import DeployRefusedError
+from jangada.gateway.probes import Probes
 from jangada.gateway.process import Backoff
 from jangada.gateway.provider import FunctionState, LogMessage, Replica
+from jangada.gateway.provider_docker_copy import Copy
 from jangada.gateway.provider_docker_engine import ENGINE_ERRORS, Container, Engine, reason
 from jangada.gateway.provider_docker_logs import read_kept
-from jangada.gateway.provider_docker_spec import FUNCTION_PORT, revision
+from jangada.gateway.provider_docker_spec import revision
 from jangada.logs import get_logger
 
 log = get_logger(part="provider")
@@ -23,67 +25,9 @@ log = get_logger(part="provider")
 ReadSecret = Callable[[str, str], Awaitable[bytes | None]]
 """Namespace and name → the secret's content; None when there is none."""
 
-_READY_WITHIN_S = 60.0
 _STOP_WITHIN_S = 12
 _DRAIN_WITHIN_S = 30.0
-_EAGER_PROBE_S, _PROBE_S, _EAGER_FOR_S = 0.02, 0.2, 5.0
 _KEPT_LINES = 1000
-_READY_PATH = "com.openfaas.ready.http.path"
-
-
-class Copy:
-    """One container of ours that is meant to run."""
-
-    def __init__(self, container: Container, ready_path: str, changed: Callable[[], None]) -> None:
-        self.container = container
-        name = container.key[0]
-        self.replica = Replica(name, f"http://{container.address}:{FUNCTION_PORT}", instance=container.id[:12])
-        self.is_ready = False
-        self.is_leaving = False
-        self.started = time.monotonic()
-        self.note = ""
-        self._path = ready_path
-        self._changed = changed
-        self._probing: asyncio.Task[None] | None = None
-        self.probe()
-
-    def probe(self) -> None:
-        """Not ready until it says so."""
-        self.is_ready = False
-        if self._probing is None or self._probing.done():
-            self._probing = asyncio.create_task(self._probe())
-
-    def leave(self) -> None:
-        """It gets no more requests."""
-        self.is_leaving = True
-        self.is_ready = False
-        self.forget()
-
-    def forget(self) -> None:
-        """Ask no more."""
-        if self._probing is not None:
-            self._probing.cancel()
-
-    async def _probe(self) -> None:
-        begun = time.monotonic()
-        while not await is_ready(self.container.address, FUNCTION_PORT, self._path):
-            waited = time.monotonic() - begun
-            if waited > _READY_WITHIN_S:
-                self.note = f"not ready within {_READY_WITHIN_S:.0f} s"
-            await asyncio.sleep(_EAGER_PROBE_S if waited < _EAGER_FOR_S else _PROBE_S)
-        self.is_ready, self.note = True, ""
-        log.info(
-            "function.ready",
-            function=".".join(self.container.key),
-            container=self.container.name,
-            after_s=round(time.monotonic() - self.started, 3),
-        )
-        self._changed()
-
-    @property
-    def is_hopeless(self) -> bool:
-        """Whether it has been given up on."""
-        return bool(self.note)
 
 
 class DockerFunction:
@@ -129,6 +73,9 @@ class DockerFunction:
         if wanted != self._revision:
             self._backoff, self._not_before = Backoff(), 0.0
         self.deployment, self.wished, self._revision, self.is_removed = deployment, replicas, wanted, False
+        for copy in self._copies.values():
+            if copy.container.revision == wanted:
+                copy.probes = self._probes(copy.container)
 
     def remove(self) -> None:
         """Wish for nothing any more."""
@@ -142,7 +89,9 @@ class DockerFunction:
         """For `describe`."""
         notes = [copy.note for copy in self._copies.values() if copy.note]
         ready = len(self.ready())
-        return FunctionState(ready, self.restarts, (notes or [self._note])[-1] if ready < self.wished else "")
+        note = (notes or [self._note])[-1] if ready < self.wished else ""
+        again_in_s = self._not_before - time.monotonic()
+        return FunctionState(ready, self.restarts, note, again_in_s if note and again_in_s > 0 else None)
 
     def suspect(self, replica: Replica) -> bool:
         """Ask *replica* again whether it is ready; False when it is none of ours."""
@@ -207,9 +156,11 @@ class DockerFunction:
         return not self.is_removed and copy.container.revision == self._revision
 
     def _adopt(self, container: Container) -> None:
-        annotations = self.deployment.annotations if self.deployment is not None else {}
-        path = annotations.get(_READY_PATH) or "/_/ready"
-        self._copies[container.id] = Copy(container, path, self._on_ready)
+        self._copies[container.id] = Copy(container, self._probes(container), self._on_ready)
+
+    def _probes(self, container: Container) -> Probes:
+        is_known = self.deployment is not None and container.revision == self._revision
+        return Probes.of(self.deployment.annotations if self.deployment is not None and is_known else {})
 
     def _on_ready(self) -> None:
         self.became_ready.set()
@@ -296,21 +247,3 @@ class DockerFunction:
 
     async def _keep_log(self, container: Container) -> None:
         self.kept.extend(await asyncio.to_thread(read_kept, self._engine, container, _KEPT_LINES))
-
-
-async def is_ready(host: str, port: int, path: str) -> bool:
-    """Whether what listens there says 200 to *path*; 404 counts as well: an image need not know the path."""
-    try:
-        async with asyncio.timeout(2.0):
-            reader, writer = await asyncio.open_connection(host, port)
-            try:
-                request = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n"
-                writer.write(request.encode())
-                status = await reader.readline()
-            finally:
-                writer.close()
-                with contextlib.suppress(OSError):
-                    await writer.wait_closed()
-    except (OSError, TimeoutError, ValueError):
-        return False
-    return status.split(b" ")[1:2] in ([b"200"], [b"404"])

@@ -79,6 +79,9 @@ class ReplicaProcess:
         self.is_ready = False
         self.is_leaving = False
         self.note = ""
+        self.next_start: float | None = None
+        """When it is started again, in monotonic seconds; None while it runs."""
+        self._was_ready = False
         self._process: RunningProcess | None = None
         self._output: ReplicaOutput | None = None
         self._record: ReplicaRecord | None = None
@@ -151,11 +154,13 @@ class ReplicaProcess:
                 self.note = f"cannot start: {error}"
                 log.error("function.start_failed", function=name, reason=str(error))
             delay_s = self._backoff.after(time.monotonic() - began)
+            self.next_start = time.monotonic() + delay_s
             self.restarts += 1
             self._note("backoff", ready=False)
             await asyncio.sleep(delay_s)
 
     async def _start(self) -> RunningProcess:
+        self.next_start, self._was_ready = None, False
         environ = await self.launch.environ()
         self.port, metrics_port = free_port(), free_port()
         self.replica.address = f"http://{_HOST}:{self.port}"
@@ -241,7 +246,8 @@ class ReplicaProcess:
         await asyncio.sleep(probe.initial_delay_s)
         while process.is_running:
             await asyncio.sleep(probe.period_s)
-            if not streak.count(await probe.ask(_HOST, self.port or 0)):
+            # One that is still starting is not ill.
+            if self._was_ready and not streak.count(await probe.ask(_HOST, self.port or 0)):
                 self.note = f"unhealthy: {probe.path} fails"
                 log.warning("function.unhealthy", function=self.launch.deployment.qualified_name, pid=process.pid)
                 await self._end(process)
@@ -250,7 +256,7 @@ class ReplicaProcess:
     def _says_ready(self, process: RunningProcess, after_s: float) -> None:
         name = self.launch.deployment.qualified_name
         log.info("function.ready", function=name, port=self.port, pid=process.pid, after_s=round(after_s, 3))
-        self.note = ""
+        self.note, self._was_ready = "", True
         self._note("ready", ready=not self.is_leaving)
 
     def _note(self, state: str, *, ready: bool) -> None:

@@ -98,6 +98,7 @@ async def describe_function(call: Call) -> web.StreamResponse:
     if found is None:
         return web.Response(status=404)
     status = _status(call.gateway, found)
+    status["annotations"] |= call.gateway.provider.status(*found.deployment.key).to_annotations()
     if query.get("usage", "").lower() in TRUE_WORDS:
         status["usage"] = (await call.gateway.provider.usage(*found.deployment.key)).to_json()
     return _json(status)

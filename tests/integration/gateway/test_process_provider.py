@@ -179,3 +179,79 @@ def test_usage_is_what_the_processes_use(stage):
     usage = stage.get("/system/function/hello?usage=1")[1]["usage"]
     assert 10_000_000 < usage["totalMemoryBytes"] < 500_000_000
     assert usage["cpu"] >= 0
+
+
+def test_a_changed_secret_replaces_the_replicas_that_use_it_and_no_request_fails(stage):
+    for name in ("s1", "s2"):
+        stage.get("/system/secrets", {"name": name, "value": "before"})
+    stage.deploy(secrets=["s1"])
+    stage.deploy(service="other", secrets=["s2"])
+    other = stage.get("/function/other")[1]["pid"]
+    assert stage.get("/system/secrets", {"name": "s1", "value": "after"}, "PUT")[0] == 202
+    seen = set()
+
+    def is_new() -> bool:
+        status, found = stage.get("/function/hello/secret")
+        seen.add(status)
+        return status == 200 and bytes.fromhex(found["text"]) == b"after" and stage.describe()["availableReplicas"] == 1
+
+    pid = stage.get("/function/hello")[1]["pid"]
+    until(is_new, within_s=20)
+    until(lambda: stage.get("/function/hello")[1]["pid"] != pid, within_s=20)
+    assert seen == {200}
+    assert stage.get("/function/other")[1]["pid"] == other
+
+
+def test_describe_tells_of_restarts_and_of_the_next_start(stage):
+    stage.deploy()
+    assert not [name for name in stage.describe()["annotations"] if name.startswith("status.")]
+    stage.deploy(wait=False, service="broken", image="me/broken:1", annotations={"mine": "yes"})
+    said = until(
+        lambda: (
+            found
+            if "status.jangada.io/next-start" in (found := stage.describe("broken")["annotations"])
+            and int(found["status.jangada.io/restarts"]) >= 3
+            else None
+        ),
+        within_s=20,
+    )
+    assert said["status.jangada.io/last-failure"] == "ended with exit code 7"
+    assert said["mine"] == "yes"
+    listed = next(row for row in stage.get("/system/functions")[1] if row["name"] == "broken")
+    assert listed["annotations"] == {"mine": "yes"}
+    # A client that sends back what it was told has not meant the status.
+    stage.deploy("PUT", wait=False, service="broken", image="me/hello:1", annotations=said)
+    until(lambda: stage.describe("broken").get("availableReplicas") == 1, within_s=20)
+    assert stage.describe("broken")["annotations"] == {"mine": "yes"}
+
+
+def test_readiness_by_annotation_takes_a_replica_out_and_in_again(stage):
+    stage.deploy(
+        envVars={"MARKS": str(stage.folder)},
+        annotations={
+            "com.openfaas.ready.http.path": "/fit",
+            "com.openfaas.ready.http.periodSeconds": "100ms",
+            "com.openfaas.ready.http.failureThreshold": "2",
+        },
+    )
+    pid = stage.get("/function/hello")[1]["pid"]
+    (stage.folder / "fit.no").touch()
+    until(lambda: "availableReplicas" not in stage.describe(), within_s=10)
+    (stage.folder / "fit.no").unlink()
+    until(lambda: stage.get("/function/hello") == (200, {"pid": pid, "version": ""}), within_s=10)
+
+
+def test_health_by_annotation_ends_a_replica_that_is_ill(stage):
+    stage.deploy(
+        envVars={"MARKS": str(stage.folder)},
+        annotations={
+            "com.openfaas.health.http.path": "/well",
+            "com.openfaas.health.http.periodSeconds": "100ms",
+            "com.openfaas.health.http.failureThreshold": "2",
+        },
+    )
+    pid = stage.get("/function/hello")[1]["pid"]
+    (stage.folder / "well.no").touch()
+    until(lambda: stage.rows()[0]["restarts"] >= 1, within_s=20)
+    (stage.folder / "well.no").unlink()
+    until(lambda: (found := stage.get("/function/hello"))[0] == 200 and found[1]["pid"] != pid, within_s=20)
