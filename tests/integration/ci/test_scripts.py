@@ -1,0 +1,300 @@
+"""The small scripts of scripts/ci, each in a folder of its own; programs that reach outside are stand-ins."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.docker_engine import ROOT
+from tests.requires import requires_program
+
+CI = ROOT / "scripts" / "ci"
+AUTHOR = {
+    "GIT_AUTHOR_NAME": "a",
+    "GIT_AUTHOR_EMAIL": "a@example.com",
+    "GIT_COMMITTER_NAME": "a",
+    "GIT_COMMITTER_EMAIL": "a@example.com",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+}
+SCRIPTS = sorted(path.name for path in CI.glob("*.sh") if path.stat().st_mode & 0o111)
+
+
+def run(
+    *command, cwd: Path = ROOT, expect: int = 0, text: str = "", **environ: str
+) -> subprocess.CompletedProcess[str]:
+    clean = {
+        name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "IMAGE_", "CI", "GIT_"))
+    }
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        env=clean | AUTHOR | environ,
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done
+
+
+def git(folder: Path, *arguments: str) -> str:
+    return run("git", *arguments, cwd=folder).stdout.strip()
+
+
+def commit(folder: Path, message: str, **files: str) -> str:
+    for name, text in files.items():
+        path = folder / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--allow-empty", "--message", message)
+    return git(folder, "rev-parse", "HEAD")
+
+
+@pytest.fixture
+def repository(tmp_path):
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    git(folder, "init", "--quiet", "--initial-branch", "main")
+    commit(folder, "feat: first", VERSION="0.1.0\n")
+    return folder
+
+
+def stand_in(folder: Path, name: str, script: str) -> dict[str, str]:
+    """A program *name* that runs *script*, first on PATH."""
+    programs = folder / "programs"
+    programs.mkdir(exist_ok=True)
+    (programs / name).write_text(f"#!/usr/bin/env bash\n{script}\n")
+    (programs / name).chmod(0o755)
+    return {"PATH": f"{programs}:{os.environ['PATH']}"}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_script_says_what_it_does_and_refuses_what_it_does_not_know(name):
+    told = run(CI / name, "--help").stdout
+    assert len(told.splitlines()) >= 2
+    assert "xit" in told, "the exit codes"
+    assert run(CI / name, "--no-such-thing", expect=2).stderr + run(CI / name, "--no-such-thing", expect=2).stdout
+
+
+# changes.sh
+
+
+def changed(repository: Path, base: str, **environ: str) -> set[str]:
+    lines = run(CI / "changes.sh", base, cwd=repository, **environ).stdout.split()
+    assert len(lines) == 6
+    return {line.partition("=")[0] for line in lines if line.endswith("=true")}
+
+
+@pytest.mark.parametrize(
+    ("file", "parts"),
+    [
+        ("docs__api.md", {"docs"}),
+        ("jangada__ids.py", {"code", "images"}),
+        ("terraform__main.tf", {"terraform"}),
+        (".github__workflows__ci.yml", {"workflows"}),
+        ("scripts__install.sh", {"scripts", "workflows", "code"}),
+        ("tests__unit__odd name\tç.py", {"code"}),
+    ],
+)
+def test_a_change_concerns_the_parts_it_touches(repository, file, parts):
+    base = git(repository, "rev-parse", "HEAD")
+    commit(repository, "feat: second", **{file: "x"})
+    assert changed(repository, base) == parts
+
+
+def test_only_this_sides_changes_count(repository):
+    git(repository, "checkout", "--quiet", "-b", "side")
+    commit(repository, "docs: side", docs__a="x")
+    git(repository, "checkout", "--quiet", "main")
+    main = commit(repository, "feat: other", jangada__a="x")
+    git(repository, "checkout", "--quiet", "side")
+    assert changed(repository, main) == {"docs"}
+
+
+@pytest.mark.parametrize("base", ["", "0" * 40, "f" * 40])
+def test_without_a_known_base_everything_counts_as_changed(repository, base):
+    assert len(changed(repository, base)) == 6
+
+
+def test_what_changed_reaches_the_workflow(repository, tmp_path):
+    output = tmp_path / "output"
+    changed(repository, "HEAD", GITHUB_OUTPUT=str(output))
+    assert output.read_text().splitlines()[0] == "code=false"
+
+
+# version.sh
+
+
+def test_a_push_that_came_second_starts_over_from_what_is_there(repository, tmp_path):
+    """Somebody pushes just before our push; the second attempt releases both commits."""
+    scripts = repository / "scripts"
+    scripts.mkdir()
+    for name in ("bump_version.sh", "ci/version.sh"):
+        (scripts / name).parent.mkdir(exist_ok=True)
+        (scripts / name).write_text((ROOT / "scripts" / name).read_text())
+        (scripts / name).chmod(0o755)
+    commit(repository, "feat: scripts")
+    git(repository, "tag", "v0.1.0")
+    origin, other = tmp_path / "origin.git", tmp_path / "other"
+    git(tmp_path, "clone", "--quiet", "--bare", str(repository), str(origin))
+    git(tmp_path, "clone", "--quiet", str(origin), str(other))
+    git(repository, "remote", "add", "origin", str(origin))
+    commit(repository, "fix: ours", ours="x")
+    git(repository, "push", "--quiet", "origin", "main")
+    git(other, "pull", "--quiet")
+    commit(other, "feat: theirs", theirs="x")
+    hook = repository / ".git" / "hooks" / "pre-push"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(
+        f"#!/bin/sh\nunset GIT_DIR\nrm -f .git/hooks/pre-push\ncd {other} && git push --quiet origin main\n"
+    )
+    hook.chmod(0o755)
+    output = tmp_path / "output"
+    output.touch()
+    done = run(scripts / "ci/version.sh", cwd=repository, CI="true", GITHUB_OUTPUT=str(output))
+    assert "starting over" in done.stderr
+    assert "version=0.2.0" in done.stdout
+    assert git(origin, "rev-parse", "v0.2.0^{commit}") == git(origin, "rev-parse", "main")
+    assert {"ours", "theirs"} <= set(git(origin, "ls-tree", "--name-only", "main").split())
+    assert "released=true" in output.read_text().splitlines()[-5:]
+
+
+def test_outside_ci_nothing_is_reset(repository):
+    assert "only in CI" in run(CI / "version.sh", cwd=repository, expect=2).stderr
+
+
+# github_release.sh
+
+CHANGELOG = """# Changelog
+
+## 1.10.0 (2026-01-02)
+
+- ten
+
+## {heading}
+
+### Fixes
+
+- `x` & "y" $(z)
+
+## 1.0.0
+
+- one
+"""
+
+
+@pytest.mark.parametrize("heading", ["1.1.0", "[1.1.0] - 2026-01-01", "v1.1.0 (2026-01-01)", "[v1.1.0](https://x)"])
+def test_a_release_tells_its_own_section_of_the_changelog(repository, heading):
+    commit(repository, "chore(release): v1.1.0", **{"CHANGELOG.md": CHANGELOG.format(heading=heading)})
+    git(repository, "tag", "v1.1.0")
+    told = run(CI / "github_release.sh", "--notes", "v1.1.0", cwd=repository).stdout
+    assert told == '### Fixes\n\n- `x` & "y" $(z)\n'
+
+
+def test_a_tag_that_is_not_here_is_no_release(repository):
+    assert "no tag v9.9.9" in run(CI / "github_release.sh", "v9.9.9", cwd=repository, expect=4).stderr
+    run(CI / "github_release.sh", "v1.x", cwd=repository, expect=2)
+
+
+@pytest.mark.parametrize(("there", "verb"), [(False, "create"), (True, "edit")])
+def test_a_release_is_made_once_and_edited_after(repository, tmp_path, there, verb):
+    git(repository, "tag", "v1.0.0-rc.1")
+    log = tmp_path / "log"
+    script = f'printf "%s\\n" "$*" >>{log}\n[ "$2" != view ] || exit {0 if there else 1}'
+    run(CI / "github_release.sh", "v1.0.0-rc.1", "VERSION", cwd=repository, **stand_in(tmp_path, "gh", script))
+    said = log.read_text()
+    assert f"release {verb} v1.0.0-rc.1" in said
+    assert "--prerelease" in said
+    assert "VERSION" in said
+
+
+# docker_login.sh, notify.sh
+
+
+def test_a_token_reaches_docker_through_stdin_only(tmp_path):
+    log = tmp_path / "log"
+    environ = stand_in(tmp_path, "docker", f'echo "$*" >{log}; cat >>{log}')
+    run(CI / "docker_login.sh", REGISTRY="ghcr.io", REGISTRY_USERNAME="u", REGISTRY_TOKEN="s3cret", **environ)
+    assert log.read_text() == "login ghcr.io --username u --password-stdin\ns3cret"
+    assert "s3cret" not in run(CI / "docker_login.sh", REGISTRY_USERNAME="u", expect=2, **environ).stderr
+    assert "going on without" in run(CI / "docker_login.sh", **environ).stderr
+
+
+def test_a_notice_is_one_line_of_the_summary_and_a_dead_webhook_fails_nothing(tmp_path):
+    summary = tmp_path / "summary"
+    text = 'staging: "1.2.3" $(x)'
+    done = run(CI / "notify.sh", NOTIFY_TEXT=text, NOTIFY_URL="http://127.0.0.1:1/", GITHUB_STEP_SUMMARY=str(summary))
+    assert summary.read_text() == f"{text}\n"
+    assert "did not take it" in done.stderr
+
+
+# matrix.sh and images.sh, without a registry
+
+
+def test_the_matrix_holds_every_image_that_the_repository_names():
+    requires_program("jq")
+    names = {entry["name"] for entry in json.loads(run(CI / "matrix.sh").stdout)}
+    functions = yaml.safe_load((ROOT / "stack.yml").read_text())["functions"].values()
+    expected = {image_name(each["image"]) for each in functions} | {"jangada-gateway"}
+    for path in ROOT.glob("executors/*/executor.yml"):
+        about = yaml.safe_load(path.read_text())
+        kinds = about.get("device", "cpu").split("+")
+        expected |= {image_name(about["image"]) + ("-gpu" if kind == "gpu" else "") for kind in kinds}
+    assert names == expected
+
+
+def image_name(reference: str) -> str:
+    return reference.rpartition("/")[2].partition(":")[0]
+
+
+def test_the_inputs_of_every_image_exist():
+    requires_program("jq")
+    for entry in json.loads(run(CI / "matrix.sh").stdout):
+        assert [path for path in entry["inputs"] if not (ROOT / path).exists()] == []
+        assert (ROOT / entry["file"]).is_file()
+        assert "VERSION" not in entry["inputs"]
+
+
+def test_an_image_that_nobody_knows_is_named():
+    requires_program("jq")
+    assert "unknown image: nope" in run(CI / "images.sh", "build", "--only", "router,nope", expect=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("version", "there", "moves"),
+    [
+        ("1.4.2", [], ["1.4", "1", "latest"]),
+        ("0.4.2", ["0.4.1", "0.3.9"], ["0.4", "latest"]),
+        ("1.4.2", ["1.4.10"], []),
+        ("1.4.2", ["1.5.0"], ["1.4"]),
+        ("1.4.2", ["2.0.0", "1.4.1"], ["1.4", "1"]),
+        ("1.10.0", ["1.9.9", "1.10.0-rc.1", "v3.0.0", "latest", "sha-9"], ["1.10", "1", "latest"]),
+        ("2.0.0-rc.1", ["1.0.0"], []),
+        ("10.0.0", ["1.0.0", "10.0.0"], ["10.0", "10", "latest"]),
+    ],
+)
+def test_which_tags_a_version_may_move(version, there, moves):
+    assert run(CI / "images.sh", "tags", version, text="\n".join(there)).stdout.split() == moves
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.2.3+build", "01.2.3", "latest", "1.2.3-"])
+def test_what_cannot_be_a_tag_is_no_version(version):
+    requires_program("jq")
+    assert "is no version" in run(CI / "images.sh", "build", "--version", version, expect=2).stderr
+
+
+def test_with_buildx_an_image_says_what_it_is_made_of_and_how(tmp_path):
+    """Argument lists only: the Engine of a Debian machine has no buildx."""
+    requires_program("jq")
+    environ = stand_in(tmp_path, "docker", '[ "$1 $2" = "buildx version" ]')
+    words = ["build", "--dry-run", "--version", "1.2.3", "--only", "router", "--prefix", "docker.io/acme"]
+    told = run(CI / "images.sh", *words, "--platforms", "linux/amd64,linux/arm64", **environ).stdout
+    assert "docker buildx build --load --tag docker.io/acme/jangada-router:1.2.3" in told
+    assert "--push" not in told
