@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from jangada.gateway.errors import (
 from jangada.gateway.provider import Provider
 from jangada.gateway.scaling import MOST_REPLICAS, read_policy
 from jangada.gateway.stack import DEFAULT_NAMESPACE
-from jangada.gateway.state import Deployed, GatewayState, Namespace
+from jangada.gateway.state import Deployed, GatewayState, Namespace, Shared
 from jangada.logs import get_logger
 
 log = get_logger(part="control")
@@ -59,6 +60,7 @@ class Control:
         self._stack = {deployment.key: deployment for deployment in stack}
         self._secrets_dir = secrets_dir
         self._poll_s = poll_s
+        self._id = f"gateway_{uuid.uuid4().hex[:16]}"
         self._deployed: dict[Key, Deployed] = {}
         self._routes: dict[str, Key] = {}
         self._applied: dict[Key, Deployed] = {}
@@ -185,6 +187,15 @@ class Control:
             await self._state.set_replicas(name, namespace, replicas)
         except StoreUnavailableError as error:
             log.warning("state.away", reason=str(error))
+
+    async def share_load(self, report: str, lease_s: float) -> Shared:
+        """Tell the other gateways of the store what this one sees; whether this one decides for all."""
+        return await self._state.share(self._id, report, lease_s)
+
+    async def resign(self) -> None:
+        """Let another gateway decide."""
+        with contextlib.suppress(StoreUnavailableError):
+            await self._state.resign(self._id)
 
     async def namespaces(self) -> Sequence[str]:
         """Their names."""

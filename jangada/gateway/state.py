@@ -30,6 +30,18 @@ class Namespace:
         return {"name": self.name, "labels": dict(self.labels), "annotations": dict(self.annotations)}
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """
+    What gateways of one store know of each other; *others* are their last reports, by id.
+
+    Only one at a time *decides* how many replicas there are.
+    """
+
+    decides: bool
+    others: Mapping[str, str] = field(default_factory=dict)
+
+
 class GatewayState(Protocol):
     """
     Shared by all gateways of one store. Every method may raise `StoreUnavailableError`.
@@ -82,6 +94,16 @@ class GatewayState(Protocol):
 
     async def remove_secret(self, namespace: str, name: str) -> bool:
         """Forget it; False when it does not exist."""
+
+    async def share(self, gateway: str, report: str, lease_s: float) -> Shared:
+        """
+        Tell the others *report*; who decides keeps the lease on that, or takes it when it has run out.
+
+        A report counts for *lease_s*. Gateways' clocks must agree to a fraction of that.
+        """
+
+    async def resign(self, gateway: str) -> None:
+        """That gateway ends: its report counts no more, and another may decide at once."""
 
     async def close(self) -> None:
         """Release what it holds."""

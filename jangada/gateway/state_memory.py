@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from jangada.clock import utc_now
 from jangada.gateway.deployment import FunctionDeployment, Key
 from jangada.gateway.stack import DEFAULT_NAMESPACE
-from jangada.gateway.state import Deployed, Namespace
+from jangada.gateway.state import Deployed, Namespace, Shared
 
 
 class MemoryState:
@@ -21,6 +21,8 @@ class MemoryState:
         self._deployed: dict[Key, Deployed] = {}
         self._namespaces = {DEFAULT_NAMESPACE: Namespace(DEFAULT_NAMESPACE)}
         self._secrets: dict[Key, bytes] = {}
+        self._reports: dict[str, tuple[str, datetime]] = {}
+        self._decides = ("", clock())
 
     async def version(self) -> int:
         """See `GatewayState`."""
@@ -112,6 +114,25 @@ class MemoryState:
     async def remove_secret(self, namespace: str, name: str) -> bool:
         """See `GatewayState`."""
         return self._secrets.pop((namespace, name), None) is not None
+
+    async def share(self, gateway: str, report: str, lease_s: float) -> Shared:
+        """See `GatewayState`."""
+        now = self._clock()
+        lease = timedelta(seconds=lease_s)
+        self._reports[gateway] = (report, now)
+        owner, until = self._decides
+        if owner in {"", gateway} or until <= now:
+            self._decides = (gateway, now + lease)
+        others = {
+            id_: said for id_, (said, at) in self._reports.items() if id_ != gateway and now - at < lease
+        }  # fmt: skip
+        return Shared(self._decides[0] == gateway, others)
+
+    async def resign(self, gateway: str) -> None:
+        """See `GatewayState`."""
+        self._reports.pop(gateway, None)
+        if self._decides[0] == gateway:
+            self._decides = ("", self._clock())
 
     async def close(self) -> None:
         """Nothing is held."""

@@ -4,7 +4,9 @@
     fn_deployments  _id "namespace/name", spec (deploy body as JSON text), replicas, generation, created_at
     fn_namespaces   _id name, labels, annotations (JSON texts)
     fn_secrets      _id "namespace/name", namespace, sealed
-    fn_changes      one document, _id "deployments", n: grows with every change of fn_deployments
+    fn_changes      _id "deployments", n: grows with every change of fn_deployments;
+                    _id "scaling", owner, until: the gateway that decides on replicas
+    fn_gateways     _id gateway, report, at: the load that each sees
 
 Texts, not sub-documents: names of variables and labels may hold dots and dollar signs.
 """
@@ -15,7 +17,7 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from pymongo import ASCENDING, MongoClient, ReturnDocument
@@ -26,7 +28,7 @@ from jangada.errors import StoreUnavailableError
 from jangada.gateway.deployment import FunctionDeployment
 from jangada.gateway.sealing import Sealer
 from jangada.gateway.stack import DEFAULT_NAMESPACE
-from jangada.gateway.state import Deployed, Namespace
+from jangada.gateway.state import Deployed, Namespace, Shared
 from jangada.mongo_client import translated
 
 T = TypeVar("T")
@@ -50,6 +52,8 @@ class MongoState:
         self._spaces = client[database]["fn_namespaces"]
         self._secrets = client[database]["fn_secrets"]
         self._changes = client[database]["fn_changes"]
+        self._gateways = client[database]["fn_gateways"]
+        self._reported = ("", "", clock())
 
     async def version(self) -> int:
         """See `GatewayState`."""
@@ -168,6 +172,32 @@ class MongoState:
         """See `GatewayState`."""
         return bool((await _run(lambda: self._secrets.delete_one({"_id": _id(namespace, name)}))).deleted_count)
 
+    async def share(self, gateway: str, report: str, lease_s: float) -> Shared:
+        """See `GatewayState`. What has not changed is written only as often as it must be to count."""
+        lease = timedelta(seconds=lease_s)
+
+        def work() -> Shared:
+            now = self._clock()
+            if (gateway, report) != self._reported[:2] or now - self._reported[2] > lease / 3:
+                said = {"report": report, "at": now}
+                _insert(self._gateways, {"_id": gateway} | said)
+                self._gateways.update_one({"_id": gateway}, {"$set": said})
+                self._reported = (gateway, report, now)
+            decides = self._hold_lease(gateway, now, lease)
+            others = self._gateways.find({"at": {"$gt": now - lease}})
+            return Shared(decides, {one["_id"]: one["report"] for one in others if one["_id"] != gateway})
+
+        return await _run(work)
+
+    async def resign(self, gateway: str) -> None:
+        """See `GatewayState`."""
+
+        def work() -> None:
+            self._gateways.delete_one({"_id": gateway})
+            self._changes.delete_one({"_id": "scaling", "owner": gateway})
+
+        await _run(work)
+
     async def create_indexes(self) -> None:
         """Create what `secret_names` reads by. Idempotent."""
         await _run(lambda: self._secrets.create_index([("namespace", ASCENDING)]))
@@ -175,6 +205,22 @@ class MongoState:
     async def close(self) -> None:
         """Close the client."""
         await asyncio.to_thread(self._client.close)
+
+    def _hold_lease(self, gateway: str, now: datetime, lease: timedelta) -> bool:
+        held = self._changes.find_one({"_id": "scaling"})
+        if held is None:
+            return _insert(self._changes, {"_id": "scaling", "owner": gateway, "until": now + lease})
+        is_ours = held["owner"] == gateway
+        if is_ours and held["until"] - now > lease / 2:
+            return True
+        if not is_ours and held["until"] > now:
+            return False
+        # Of several that find it run out only one still finds it as it was read.
+        seen = {"_id": "scaling", "owner": held["owner"], "until": held["until"]}
+        taken = self._changes.update_one(seen, {"$set": {"owner": gateway, "until": now + lease}})
+        if not is_ours and taken.matched_count:
+            self._gateways.delete_many({"at": {"$lt": now - 60 * lease}})
+        return bool(taken.matched_count)
 
     def _changed(self) -> None:
         self._changes.update_one({"_id": "deployments"}, {"$inc": {"n": 1}}, upsert=True)

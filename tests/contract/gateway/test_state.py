@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -26,12 +26,30 @@ HELLO = FunctionDeployment(
 )
 
 
+class Clock:
+    """A clock that the test turns."""
+
+    def __init__(self):
+        self.now = datetime(2026, 1, 2, tzinfo=UTC)
+
+    def __call__(self):
+        return self.now
+
+    def pass_s(self, seconds):
+        self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
 @pytest.fixture(params=["memory", "mongo"])
-def state(request):
+def state(request, clock):
     if request.param == "memory":
-        return MemoryState()
+        return MemoryState(clock=clock)
     database = request.getfixturevalue("mongo_database")
-    return MongoState(database.client, database.name, Sealer(b"k" * 32))
+    return MongoState(database.client, database.name, Sealer(b"k" * 32), clock=clock)
 
 
 def run(coroutine):
@@ -151,3 +169,37 @@ def test_two_gateways_see_each_others_changes(mongo_database):
     run(one.put(HELLO, 1))
     assert run(two.version()) != before
     assert [found.deployment.service for found in run(two.deployments())] == ["hello"]
+
+
+def test_one_gateway_decides_and_hears_what_the_others_see(state):
+    first = run(state.share("a", "of a", 10))
+    assert (first.decides, dict(first.others)) == (True, {})
+    second = run(state.share("b", "of b", 10))
+    assert (second.decides, dict(second.others)) == (False, {"a": "of a"})
+    again = run(state.share("a", "more of a", 10))
+    assert (again.decides, dict(again.others)) == (True, {"b": "of b"})
+    assert dict(run(state.share("b", "of b", 10)).others) == {"a": "more of a"}
+
+
+def test_who_decides_keeps_it_as_long_as_it_speaks_and_the_next_takes_over_when_it_falls_silent(state, clock):
+    run(state.share("a", "x", 10))
+    for _ in range(5):
+        clock.pass_s(8)
+        assert run(state.share("a", "x", 10)).decides
+        assert not run(state.share("b", "y", 10)).decides
+    clock.pass_s(10.5)
+    taken = run(state.share("b", "y", 10))
+    assert taken.decides
+    assert dict(taken.others) == {}
+    assert not run(state.share("a", "x", 10)).decides
+
+
+def test_one_that_resigns_leaves_at_once(state):
+    run(state.share("a", "x", 10))
+    run(state.share("b", "y", 10))
+    run(state.resign("b"))
+    assert run(state.share("a", "x", 10)).decides
+    run(state.resign("a"))
+    taken = run(state.share("b", "y", 10))
+    assert taken.decides
+    assert dict(taken.others) == {}

@@ -27,7 +27,9 @@ class FragileState(MemoryState):
     is_away = False
 
     def __getattribute__(self, name):
-        if name in {"version", "deployments", "put", "set_replicas"} and object.__getattribute__(self, "is_away"):
+        if name in {"version", "deployments", "put", "set_replicas", "share"} and object.__getattribute__(
+            self, "is_away"
+        ):
             return self._away
         return object.__getattribute__(self, name)
 
@@ -244,3 +246,51 @@ def test_the_autoscaler_puts_an_idle_function_to_sleep_and_leaves_a_busy_one():
         assert provider.wished == {("idle", "openfaas-fn"): 0, ("busy", "openfaas-fn"): 1}
 
     told(story)
+
+
+def test_of_two_gateways_on_one_store_one_decides_with_the_load_of_both():
+    state = MemoryState()
+
+    async def story(control, provider, _):
+        other = Control(state, FixedProvider([], []), poll_s=0.01)
+        await other.start()
+        await control.deploy(HELLO)
+        await eventually(lambda: other.get(*HELLO.key))
+        accounts = Accounting(), Accounting()
+        scalers = [
+            Autoscaler(control, provider, accounts[0]), Autoscaler(other, FixedProvider([], []), accounts[1])
+        ]  # fmt: skip
+        replicas = []
+        for second in range(16):
+            # Each sees 4 in a second, which alone would be no reason for another replica.
+            for account in accounts:
+                for _ in range(4):
+                    account.end(account.begin(HELLO.qualified_name), 200, 0.01)
+            for scaler in scalers:
+                await scaler.look(1000.0 + second)
+            replicas.append((await state.deployments())[0].replicas)
+        await other.stop()
+        return replicas
+
+    told(lambda *given: _check(story(*given)), state=state)
+
+
+async def _check(story):
+    replicas = await story
+    assert replicas[0] == 1
+    assert replicas[-1] == 2, replicas
+
+
+def test_while_the_store_is_away_nothing_is_scaled():
+    state = FragileState()
+
+    async def story(control, provider, _):
+        accounting = Accounting()
+        scaler = Autoscaler(control, provider, accounting)
+        await control.deploy(FunctionDeployment("idle", "x", labels={"com.openfaas.scale.zero": "true"}))
+        state.is_away = True
+        for second in range(3):
+            await scaler.look(10_000.0 * second)
+        assert provider.wished == {("idle", "openfaas-fn"): 1}
+
+    told(story, state=state)
