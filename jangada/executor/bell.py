@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from jangada.jobs.execution import JobExecution
 
-LISTEN_S = 1.0
+LISTEN_S = 5.0
 
 
 class Bell:
@@ -32,7 +32,7 @@ class Bell:
             self._wanted.set()
 
     def stop(self) -> None:
-        """Listen no more; the thread ends by itself within a second."""
+        """Listen no more; the thread ends by itself within `LISTEN_S`."""
         self._stopped = True
         self._wanted.set()
 
@@ -41,7 +41,7 @@ class Bell:
             self._wanted.wait()
             self._wanted.clear()
             try:
-                while not self._stopped and not self._execution.wait(LISTEN_S):
+                while not self._stopped and not self._execution.listen(LISTEN_S):
                     pass
                 self._on_ring()
             except Exception:  # noqa: BLE001 — the loop meets the same failure and reports it

@@ -44,7 +44,7 @@ BACKLOG_S = 0.3
 FIRST_GUESS_S = 0.02
 """What a short job takes, before one was seen."""
 LOOK_S = 1.0
-"""An idle executor looks for due jobs this often, whatever the bell says."""
+"""The loop turns at least this often while all its slots are taken or a store is away."""
 BACKOFF_CAP_S = 0.75
 """Work goes on within a second of the store's return."""
 
@@ -257,7 +257,8 @@ class ExecutorLoop:
             return 0.0001
         if self._stop_asked is not None:
             return 0.05
-        return LOOK_S
+        has_room = any(self._room_in(state) for state in ("ready", "starting", "cold"))
+        return self._execution.idle_s() if has_room else LOOK_S
 
     def _wants(self) -> tuple[int, bool]:
         """How many jobs to claim now, and whether into children that are ready."""

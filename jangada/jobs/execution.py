@@ -33,6 +33,11 @@ from jangada.jobs.store import FenceRaise, JobStore, LogLine, Outcome
 
 __all__ = ["Completion", "JobExecution", "Notify"]
 
+LOOK_S = 5.0
+"""How long an idle executor goes without an exchange; a thousand of them cost Redis 1 % of a core then."""
+OVERDUE_S = 0.25
+"""The same while something is overdue that the last exchange could not free."""
+
 Notify = Callable[[str, Lease, JobStatus | None], None]
 """Told ``("started", lease, None)`` and ``("completed", lease, status)`` once stored; must neither block nor raise."""
 
@@ -167,6 +172,24 @@ class JobExecution:
         if self._due_at is not None:
             timeout_s = min(timeout_s, max(0.05, self._due_at - time.monotonic()))
         return self._queue.wait_for_bell(self._name, timeout_s)
+
+    def listen(self, timeout_s: float) -> bool:
+        """Block until the bell rings, at most *timeout_s*; whether it rang."""
+        return self._queue.wait_for_bell(self._name, timeout_s)
+
+    def idle_s(self) -> float:
+        """
+        How long an executor that hears no bell may go without an exchange.
+
+        Until something is due, as of the last one, and a third of a lease (5 s at
+        most): whoever dies is seen to hold a lease before it has run out, and the
+        exchange at its very end frees the job.
+        """
+        longest = min(LOOK_S, self._lease_s / 3)
+        if self._due_at is None:
+            return longest
+        left = self._due_at - time.monotonic()
+        return min(longest, left + 0.005 if left > 0 else OVERDUE_S)
 
     def settle(self, leases: Sequence[Lease]) -> None:
         """Write the outcomes of jobs that will not run (any more) and close them."""

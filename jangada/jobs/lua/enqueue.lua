@@ -5,7 +5,7 @@
 read_caps()
 local stamp = struct.pack('>I6I6', NOW, NOW)
 local lines, order = {}, {}
-local waking = 0
+local waking, telling = 0, 0
 
 -- A later epoch replaces the job, which is no newcomer to the caps and goes on numbering its events.
 local function replace(id, record)
@@ -38,6 +38,8 @@ for at = 7, #ARGV, 5 do
     if expires > 0 then call('ZADD', EXPIRY, expires, id) end
     if delayed then
       call('ZADD', DELAYED, not_before, id)
+      -- Somebody idle is to know when it is due.
+      telling = 1
     else
       local key = band .. ' ' .. tenant
       local line = lines[key]
@@ -56,5 +58,5 @@ for _, line in ipairs(order) do
   make_ready(line.band, line.tenant, line.ids, NOW)
 end
 flush()
-if waking > 0 then ring(waking) end
+if waking + telling > 0 then ring(waking + telling) end
 return answer

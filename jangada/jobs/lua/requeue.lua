@@ -28,6 +28,8 @@ local function put_back(id, live, delay, entry)
   bound_by_deadline(id, job)
   if delay > 0 then
     call('ZADD', DELAYED, NOW + delay, id)
+    -- Somebody idle is to know when it is due.
+    waking = waking + 1
   else
     make_ready(job.band, FRONT, { id }, NOW)
     waking = waking + 1
