@@ -6,7 +6,7 @@
     fn_secrets      _id "namespace/name", namespace, sealed
     fn_changes      _id "deployments", n: grows with every change of fn_deployments;
                     _id "scaling", owner, until: the gateway that decides on replicas
-    fn_gateways     _id gateway, report, at: the load that each sees
+    fn_gateways     _id gateway, report, at: the load that each sees; times in milliseconds since 1970
 
 Texts, not sub-documents: names of variables and labels may hold dots and dollar signs.
 """
@@ -17,13 +17,13 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar
 
 from pymongo import ASCENDING, MongoClient, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from jangada.clock import utc_now
+from jangada.clock import to_ms, utc_now
 from jangada.errors import StoreUnavailableError
 from jangada.gateway.deployment import FunctionDeployment
 from jangada.gateway.sealing import Sealer
@@ -53,7 +53,7 @@ class MongoState:
         self._secrets = client[database]["fn_secrets"]
         self._changes = client[database]["fn_changes"]
         self._gateways = client[database]["fn_gateways"]
-        self._reported = ("", "", clock())
+        self._reported = ("", "", 0)
 
     async def version(self) -> int:
         """See `GatewayState`."""
@@ -174,11 +174,11 @@ class MongoState:
 
     async def share(self, gateway: str, report: str, lease_s: float) -> Shared:
         """See `GatewayState`. What has not changed is written only as often as it must be to count."""
-        lease = timedelta(seconds=lease_s)
+        lease = round(lease_s * 1000)
 
         def work() -> Shared:
-            now = self._clock()
-            if (gateway, report) != self._reported[:2] or now - self._reported[2] > lease / 3:
+            now = to_ms(self._clock())
+            if (gateway, report) != self._reported[:2] or now - self._reported[2] > lease // 3:
                 said = {"report": report, "at": now}
                 _insert(self._gateways, {"_id": gateway} | said)
                 self._gateways.update_one({"_id": gateway}, {"$set": said})
@@ -206,12 +206,12 @@ class MongoState:
         """Close the client."""
         await asyncio.to_thread(self._client.close)
 
-    def _hold_lease(self, gateway: str, now: datetime, lease: timedelta) -> bool:
+    def _hold_lease(self, gateway: str, now: int, lease: int) -> bool:
         held = self._changes.find_one({"_id": "scaling"})
         if held is None:
             return _insert(self._changes, {"_id": "scaling", "owner": gateway, "until": now + lease})
         is_ours = held["owner"] == gateway
-        if is_ours and held["until"] - now > lease / 2:
+        if is_ours and held["until"] - now > lease // 2:
             return True
         if not is_ours and held["until"] > now:
             return False
