@@ -6,7 +6,7 @@ umask 077
 [ -f .env ] || cp env.example .env
 chmod 600 .env
 
-for name in REDIS_PASSWORD MONGO_PASSWORD GATEWAY_PASSWORD; do
+for name in REDIS_PASSWORD MONGO_PASSWORD GATEWAY_PASSWORD GRAFANA_PASSWORD; do
   if ! grep -Eq "^$name=.+" .env; then
     made="$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')"
     grep -v "^$name=" .env >.env.new || true

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jangada.executor.metrics import ExecutorMetrics, executor_gauges
 from jangada.executor.metrics_queues import QueueGauges
-from jangada.executor.metrics_text import Page
+from jangada.executor.metrics_text import Family, Page
 from jangada.webhooks.message import QUEUE as WEBHOOKS
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ class MetricsPage:
         self._queue_page = Page(self._queues.families)
 
     @property
-    def names(self) -> list[str]:
+    def families(self) -> tuple[Family, ...]:
         """Every metric that the page may show."""
-        return [family.name for family in (*self._executor.families, *self._queue_page.families)]
+        return (*self._executor.families, *self._queue_page.families)
 
     def text(self) -> str:
         """The page as it is now."""

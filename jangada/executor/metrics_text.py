@@ -23,6 +23,7 @@ class Family(Protocol):
     name: str
     about: str
     kind: str
+    labels: Labels
 
     def lines(self, constant: str) -> Iterator[str]:
         """Its samples, each with the labels *constant* too (``a="b",``)."""
@@ -40,7 +41,7 @@ class Counter:
     kind = "counter"
 
     def __init__(self, name: str, about: str, labels: Labels = (), known: Iterable[str] = ()) -> None:
-        self.name, self.about, self._labels = name, about, labels
+        self.name, self.about, self.labels = name, about, labels
         self._values: dict[Labels, float] = {(word,): 0 for word in known} if labels else {(): 0}
 
     def add(self, *values: str, by: float = 1) -> None:
@@ -49,7 +50,7 @@ class Counter:
 
     def lines(self, constant: str) -> Iterator[str]:
         for values, value in list(self._values.items()):
-            yield f"{self.name}{_braces(constant, self._labels, values)} {_number(value)}"
+            yield f"{self.name}{_braces(constant, self.labels, values)} {_number(value)}"
 
 
 class Gauge:
@@ -63,11 +64,11 @@ class Gauge:
         labels: Labels = (),
         kind: str = "gauge",
     ) -> None:
-        self.name, self.about, self.kind, self._labels, self._read = name, about, kind, labels, read
+        self.name, self.about, self.kind, self.labels, self._read = name, about, kind, labels, read
 
     def lines(self, constant: str) -> Iterator[str]:
         for values, value in self._read():
-            yield f"{self.name}{_braces(constant, self._labels, values)} {_number(value)}"
+            yield f"{self.name}{_braces(constant, self.labels, values)} {_number(value)}"
 
 
 class Histogram:
@@ -76,7 +77,7 @@ class Histogram:
     kind = "histogram"
 
     def __init__(self, name: str, about: str, bounds: Sequence[float], labels: Labels = ()) -> None:
-        self.name, self.about, self._labels, self._bounds = name, about, labels, tuple(bounds)
+        self.name, self.about, self.labels, self._bounds = name, about, labels, tuple(bounds)
         self._series: dict[Labels, list[float]] = {}
 
     def observe(self, value: float, *values: str) -> None:
@@ -95,9 +96,9 @@ class Histogram:
             for bound, count in zip((*self._bounds, None), counts, strict=True):
                 below += count
                 edge = "+Inf" if bound is None else f"{bound:g}"
-                labels = _braces(constant, (*self._labels, "le"), (*values, edge))
+                labels = _braces(constant, (*self.labels, "le"), (*values, edge))
                 yield f"{self.name}_bucket{labels} {_number(below)}"
-            labels = _braces(constant, self._labels, values)
+            labels = _braces(constant, self.labels, values)
             yield f"{self.name}_sum{labels} {_number(total)}"
             yield f"{self.name}_count{labels} {_number(below)}"
 
