@@ -12,7 +12,8 @@ The errors that Jangada raises on purpose.
     │   └── UnknownJobError          404  unknown_job
     ├── PurgedError                  410  expired                retention removed it
     ├── ConflictError                409  conflict
-    │   └── IdempotencyInProgressError 409 idempotency_in_progress
+    │   ├── IdempotencyInProgressError 409 idempotency_in_progress
+    │   └── DuplicateJobError        409  duplicate_job          another job has the unique key
     ├── IdempotencyKeyReusedError    422  idempotency_key_reused
     ├── TooLargeError                413  too_large
     ├── UnsupportedMediaTypeError    415  unsupported_media_type
@@ -132,6 +133,12 @@ class IdempotencyInProgressError(ConflictError):
     """Raised when the first request with this idempotency key is still being handled."""
 
     code, title, retryable = "idempotency_in_progress", "The first request is still being handled", True
+
+
+class DuplicateJobError(ConflictError):
+    """Raised when another job has the unique key, for callers who asked to be refused then."""
+
+    code, title = "duplicate_job", "Another job has the unique key"
 
 
 class IdempotencyKeyReusedError(JangadaError):

@@ -99,8 +99,10 @@ class JobObject(BaseModel):
     output_file: FileReference | None = Field(description="the output when it is over 256 KiB of JSON")
     error: JobError | None
     metadata: dict[str, Any]
+    unique_key: str | None
     retry_of: str | None
     created_at: str
+    run_at: str | None = Field(description="not to run before this instant")
     claimed_at: str | None
     started_at: str | None
     completed_at: str | None

@@ -70,7 +70,11 @@ class Replay:
             job_id, memo = memo[len(_AGAIN) :].decode(), None
         if memo is None:
             # Nothing to remember afterwards: the record names the job, and the job's existence says the rest.
-            return self._guarded(scope, lambda: make(job_id)), {}
+            job = self._guarded(scope, lambda: make(job_id))
+            if job.id != job_id:
+                # Another job had the unique key: the one that the record names will never exist.
+                self._remember(scope, made(job.id))
+            return job, {}
         if memo[:1] == _JOB:
             return _as_accepted(self._jobs.get(memo[len(_JOB) :].decode(), tenant_id)), dict(_REPLAYED)
         return _unpack(memo), dict(_REPLAYED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import Field, field_validator
+from pydantic import AwareDatetime, BeforeValidator, Field, field_validator
 
 from jangada.http.body import RequestModel
 
@@ -13,7 +13,16 @@ MAX_METADATA_BYTES = 16 * 1024
 MAX_LABEL_BYTES = 256 * 1024
 _YEAR_S = 366 * 86_400.0
 
+
+def _text(value: Any) -> Any:
+    """Instants are written as text: a bare number could be seconds or milliseconds."""
+    if not isinstance(value, str):
+        raise ValueError("expected an instant as RFC 3339 writes it, as 2026-01-31T12:00:00Z")
+    return value
+
+
 Seconds = Annotated[float, Field(gt=0, le=_YEAR_S)]
+Instant = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_text)]
 AlgorithmName = Annotated[str, Field(min_length=1, max_length=63, examples=["doc-metadata"])]
 
 
@@ -38,6 +47,18 @@ class WebhookRequest(RequestModel):
     format: Literal["standard", "cloudevents"] = "standard"
 
 
+class UniqueRequest(RequestModel):
+    """At most one job with this key, of the tenant and the algorithm."""
+
+    key: Annotated[str, Field(min_length=1, max_length=255, examples=["invoice A-17"])]
+    for_s: Seconds | None = Field(
+        default=None, description="so long from acceptance, whatever becomes of the job; else until it has ended"
+    )
+    on_duplicate: Literal["return", "refuse"] = Field(
+        default="return", description="a second submit gets the first job, or 409 `duplicate_job`"
+    )
+
+
 class JobRequest(RequestModel):
     """One job to submit."""
 
@@ -46,6 +67,11 @@ class JobRequest(RequestModel):
     input: Any = Field(default=None, description="as the algorithm's `input_schema` says")
     priority: Literal["low", "normal", "high"] = "normal"
     policy: PolicyRequest = Field(default_factory=PolicyRequest)
+    run_at: Instant | None = Field(
+        default=None, description="not before this instant (RFC 3339); at most a year ahead, and one in the past is now"
+    )
+    delay_s: Seconds | None = Field(default=None, description="the same, from acceptance; not beside `run_at`")
+    unique: UniqueRequest | None = None
     webhook: WebhookRequest | None = None
     metadata: dict[str, Any] = Field(default_factory=dict, description="yours, at most 16 KiB of JSON; kept as it is")
 

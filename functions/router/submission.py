@@ -16,7 +16,7 @@ from jangada.clock import Clock, utc_now
 from jangada.errors import ConflictError, FieldError, InvalidInputError, InvalidRequestError, NotFoundError
 from jangada.http.trace import Trace
 from jangada.ids import new_id
-from jangada.jobs.job import Job, Policy, Priority, Webhook
+from jangada.jobs.job import Job, Policy, Priority, Unique, Webhook
 from jangada.settings import Settings
 from jangada.tenants import Caller
 from jangada.webhooks.guard import OutboundError, OutboundGuard
@@ -65,8 +65,10 @@ class Submission:
         policy = _policy(request.policy, record)
         webhook = self._webhook(request.webhook)
         now = self._clock()
-        file_ids = self._files(references, origin.caller.tenant_id, policy, now) if references else ()
-        inline, input_file = self._place(request.input, origin.caller.tenant_id, policy, now)
+        run_at = _run_at(request, policy, now)
+        begins = run_at or now
+        file_ids = self._files(references, origin.caller.tenant_id, policy, begins) if references else ()
+        inline, input_file = self._place(request.input, origin.caller.tenant_id, policy, begins)
         return Job(
             id=job_id or new_id("job"),
             tenant_id=origin.caller.tenant_id,
@@ -82,7 +84,9 @@ class Submission:
             metadata=request.metadata,
             input_file=input_file,
             file_ids=file_ids,
-            expires_at=_expires_at(policy, now),
+            expires_at=_expires_at(policy, now, begins),
+            run_at=run_at,
+            unique=_unique(request, now),
             deadline_at=None if policy.deadline_s is None else now + timedelta(seconds=policy.deadline_s),
             request_id=origin.trace.request_id,
             traceparent=origin.trace.traceparent,
@@ -106,6 +110,9 @@ class Submission:
             policy=PolicyRequest(queue_ttl_s=job.policy.queue_ttl_s, deadline_s=job.policy.deadline_s),
             webhook=_webhook_request(job.webhook),
             metadata=job.metadata,
+            run_at=None,
+            delay_s=None,
+            unique=None,
         )
         if job.input_file is not None:
             request.input = self._read(job, origin.caller.tenant_id)
@@ -198,9 +205,40 @@ def _policy(asked: PolicyRequest, record: AlgorithmRecord) -> Policy:
     )
 
 
-def _expires_at(policy: Policy, now: datetime) -> datetime | None:
-    bounds = [bound for bound in (policy.queue_ttl_s, policy.deadline_s) if bound is not None]
-    return now + timedelta(seconds=min(bounds)) if bounds else None
+def _run_at(request: JobRequest, policy: Policy, now: datetime) -> datetime | None:
+    """The instant before which the job is not to run; None: it may at once."""
+    run_at = request.run_at
+    if request.delay_s is not None:
+        if run_at is not None:
+            raise _refused("/delay_s", "expected either run_at or delay_s, found both")
+        run_at = now + timedelta(seconds=request.delay_s)
+    if run_at is None or run_at <= now:
+        return None
+    if run_at > now + timedelta(days=366):
+        raise _refused("/run_at", "expected an instant within the next 366 days")
+    if policy.deadline_s is not None and run_at >= now + timedelta(seconds=policy.deadline_s):
+        raise _refused("/policy/deadline_s", "it counts from acceptance, and passes before the job may run")
+    return run_at
+
+
+def _unique(request: JobRequest, now: datetime) -> Unique | None:
+    asked = request.unique
+    if asked is None:
+        return None
+    until = None if asked.for_s is None else now + timedelta(seconds=asked.for_s)
+    return Unique(asked.key, until, refuses=asked.on_duplicate == "refuse")
+
+
+def _refused(pointer: str, detail: str) -> InvalidRequestError:
+    return InvalidRequestError(f"{pointer[1:].replace('/', '.')}: {detail}", errors=[FieldError(pointer, detail)])
+
+
+def _expires_at(policy: Policy, now: datetime, from_: datetime) -> datetime | None:
+    """The time in the queue counts from when the job may run, the deadline from acceptance."""
+    ends = [] if policy.queue_ttl_s is None else [from_ + timedelta(seconds=policy.queue_ttl_s)]
+    if policy.deadline_s is not None:
+        ends.append(now + timedelta(seconds=policy.deadline_s))
+    return min(ends, default=None)
 
 
 def _needed_until(policy: Policy, now: datetime) -> datetime:

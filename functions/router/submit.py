@@ -44,7 +44,8 @@ def register(app: Flask, parts: Parts) -> None:
         tag=_TAG,
         scopes=["jobs:write"],
         description="A 202 (or 200) means that the job is durably stored. With `Prefer: wait=N` the answer is held "
-        "back until the job is final, at most N seconds; the wait never cancels anything.",
+        "back until the job is final, at most N seconds; the wait never cancels anything. When another job has the "
+        "`unique` key, the answer is that job, with `Unique-Replayed: true`.",
         body=JobRequest,
         parameters=_SUBMIT,
         answers={
@@ -59,11 +60,16 @@ def register(app: Flask, parts: Parts) -> None:
         wanted = validate(JobRequest, value)
         wanted.policy.deadline_s = prefer.deadline_s(request.headers.get("Cancel-After"), wanted.policy.deadline_s)
 
+        duplicate: dict[str, str] = {}
+
         def make(job_id: str) -> Job:
-            return parts.jobs.submit(parts.submission.job(wanted, origin(who), job_id), limits=parts.limits(who))
+            job = parts.jobs.submit(parts.submission.job(wanted, origin(who), job_id), limits=parts.limits(who))
+            if job.id != job_id:
+                duplicate["Unique-Replayed"] = "true"
+            return job
 
         job, headers = parts.replay.job(who.tenant_id, "POST /v1/jobs", value, make)
-        return _answer(parts, job, headers)
+        return _answer(parts, job, headers | duplicate)
 
     @app.post("/v1/jobs/batch")
     @documented(

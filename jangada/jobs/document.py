@@ -12,12 +12,16 @@ really uses; the embedded one scans for a compound.
     by_status   "<tenant> <status> <id>"   pages by status, counting
     open        "<id>" until final         what sweep walks
 
+`unique` has a unique index: one job of a tenant and algorithm for each key. It goes
+with the final status, or, of a job with `unique_until_ms`, when somebody asks later.
+
 Instants are numbers, ms since 1970: the embedded server gives dates that an update
 set back as text.
 """
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from typing import Any
 
@@ -32,6 +36,7 @@ from jangada.jobs.job import (
     JobStatus,
     Policy,
     Priority,
+    Unique,
     Webhook,
 )
 from jangada.jobs.orders import history_of
@@ -57,6 +62,13 @@ def by_tenant(tenant_id: str, job_id: str = "") -> str:
 def by_status(tenant_id: str, status: str, job_id: str = "") -> str:
     """Sorts a tenant's jobs of one status by id."""
     return f"{tenant_id} {status} {job_id}"
+
+
+def unique_mark(job: Job) -> str | None:
+    """What at most one document may have as `unique`."""
+    if job.unique is None:
+        return None
+    return hashlib.sha256(f"{job.tenant_id}\0{job.algorithm}\0{job.unique.key}".encode()).hexdigest()[:40]
 
 
 def to_document(job: Job) -> Document:
@@ -94,15 +106,17 @@ def to_document(job: Job) -> Document:
         document["file_ids"] = list(job.file_ids)
     if job.weight != 1.0:
         document["weight"] = job.weight
-    if job.expires_at is not None:
-        document["expires_ms"] = to_ms(job.expires_at)
-    if job.deadline_at is not None:
-        document["deadline_ms"] = to_ms(job.deadline_at)
-    for name in _OPTIONAL:
-        value = getattr(job, name)
-        if value is not None:
-            document[name] = value
-    return document
+    return document | _instants(job) | _unique_fields(job) | _optional(job)
+
+
+def _optional(job: Job) -> Document:
+    fields = {name: getattr(job, name) for name in _OPTIONAL}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _instants(job: Job) -> Document:
+    instants = {"expires_ms": job.expires_at, "deadline_ms": job.deadline_at, "run_ms": job.run_at}
+    return {name: to_ms(instant) for name, instant in instants.items() if instant is not None}
 
 
 def outcome_changes(outcome: Outcome) -> Document:
@@ -131,7 +145,8 @@ def outcome_changes(outcome: Outcome) -> Document:
         changes["metrics"] = outcome.metrics
     if outcome.webhook_due:
         changes["webhook_due"] = 1
-    return {"$set": changes, "$unset": {"open": 1}}
+    gone = {"open": 1, "unique": 1} if outcome.frees_unique else {"open": 1}
+    return {"$set": changes, "$unset": gone}
 
 
 def from_document(document: Document) -> Job:
@@ -173,7 +188,24 @@ def from_document(document: Document) -> Job:
         completed_at=_instant(document.get("completed_ms")),
         expires_at=_instant(document.get("expires_ms")),
         deadline_at=_instant(document.get("deadline_ms")),
+        run_at=_instant(document.get("run_ms")),
+        unique=_unique(document),
     )
+
+
+def _unique_fields(job: Job) -> Document:
+    unique = job.unique
+    if unique is None:
+        return {}
+    fields: Document = {"unique": unique_mark(job), "unique_key": unique.key}
+    if unique.until is not None:
+        fields["unique_until_ms"] = to_ms(unique.until)
+    return fields
+
+
+def _unique(document: Document) -> Unique | None:
+    key = document.get("unique_key")
+    return None if key is None else Unique(key, _instant(document.get("unique_until_ms")))
 
 
 def attempts_text(attempts: tuple[Attempt, ...]) -> str:

@@ -109,6 +109,16 @@ class Webhook:
 
 
 @dataclass(frozen=True, slots=True)
+class Unique:
+    """At most one job of its tenant and algorithm with this *key*: until it has ended, or until *until* if given."""
+
+    key: str
+    until: datetime | None = None
+    refuses: bool = False
+    """Whoever comes second gets `DuplicateJobError`, not the first job; said of the second, and not stored."""
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptFailure:
     """An attempt's failure as a value: what happened, not what we do about it (`retry.decide`)."""
 
@@ -182,6 +192,9 @@ class Job:
     request_id: str | None = None
     traceparent: str | None = None
     call_id: str | None = None
+    run_at: datetime | None = None
+    """Not to be claimed before this instant."""
+    unique: Unique | None = None
     weight: float = 1.0
     """The tenant's share in the fair order of the queue."""
 

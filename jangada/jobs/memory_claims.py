@@ -31,7 +31,11 @@ def make_due(state: QueueState, now: int) -> None:
         state.to_settle(job_id, LeaseAction.SETTLE_EXPIRED, now)
     for job_id in [job_id for job_id in first(state.delayed, BATCH) if state.delayed[job_id] <= now]:
         del state.delayed[job_id]
-        state.make_ready(job_id, state.jobs[job_id], now)
+        held = state.jobs[job_id]
+        held.state = "queued"
+        if held.attempt == 0:
+            held.enqueued_ms = now
+        state.make_ready(job_id, held, now)
 
 
 def _lost(state: QueueState, job_id: str, now: int) -> None:

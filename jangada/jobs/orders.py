@@ -26,7 +26,7 @@ from jangada.jobs.queue import QueueEntry
 _HOOK = b'"hook":'
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: as Lease
 class Orders:
     """
     One job as its executor sees it, beside what the lease says. Times in ms since 1970, durations in seconds.
@@ -47,6 +47,8 @@ class Orders:
     metadata: dict[str, Any] = field(default_factory=dict)
     traceparent: str | None = None
     request_id: str | None = None
+    frees_unique: bool = False
+    """The job's unique key is free when it has ended."""
     history: tuple[dict[str, Any], ...] = ()
     """Attempts of earlier epochs, before the queue was lost; `Lease.history` has those of this one."""
 
@@ -88,6 +90,8 @@ def _more(job: Job) -> dict[str, Any]:
         more["trace"] = job.traceparent
     if job.request_id is not None:
         more["req"] = job.request_id
+    if job.unique is not None and job.unique.until is None:
+        more["uniq"] = 1
     if job.attempts:
         more["past"] = history_of(job.attempts)
     return more
@@ -118,6 +122,7 @@ def parse(body: bytes) -> Orders:
         metadata=more.get("meta", {}),
         traceparent=more.get("trace"),
         request_id=more.get("req"),
+        frees_unique="uniq" in more,
         history=tuple(more.get("past", ())),
     )
 
@@ -137,6 +142,7 @@ def entry(job: Job) -> QueueEntry:
         weight=job.weight,
         epoch=job.fence >> EPOCH_SHIFT,
         max_attempts=max(1, job.policy.max_attempts - counted(job.attempts)),
+        not_before_ms=None if job.run_at is None else to_ms(job.run_at),
         expires_ms=None if job.expires_at is None else to_ms(job.expires_at),
         deadline_ms=None if job.deadline_at is None else to_ms(job.deadline_at),
     )

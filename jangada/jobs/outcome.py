@@ -17,7 +17,7 @@ from jangada.jobs.store import LogLine, Outcome
 LINES_PER_ATTEMPT = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: as Lease
 class Completion:
     """
     How one attempt ended.
@@ -99,6 +99,7 @@ def outcome_of(done: Completion, orders: Orders, executor_id: str, now: datetime
         completed_at=now,
         metrics=done.metrics,
         webhook_due=orders.webhook is not None,
+        frees_unique=orders.frees_unique,
     )
 
 
@@ -121,6 +122,7 @@ def settled(lease: Lease, now: datetime) -> Outcome:
         attempts=attempts_of(history),
         completed_at=now,
         webhook_due=orders.webhook is not None,
+        frees_unique=orders.frees_unique,
     )
 
 

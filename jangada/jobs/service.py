@@ -8,6 +8,8 @@ from contextlib import suppress
 
 from jangada.clock import Clock, from_ms, to_ms, utc_now
 from jangada.errors import (
+    ConflictError,
+    DuplicateJobError,
     JangadaError,
     PurgedError,
     QueueDrainingError,
@@ -57,6 +59,7 @@ class JobService:
 
         Callers at the same moment share one grouped write. *limits* are the caps
         for its tenant, else the service's. Submitting an id again changes nothing.
+        When another job has its unique key, that one is returned, or `DuplicateJobError` raised.
         Raises `QuotaExceededError`, `QueueFullError` or `StoreUnavailableError`;
         nothing is accepted then.
         """
@@ -101,9 +104,27 @@ class JobService:
         for at in admitted:
             job = group[at][0]
             answers[at] = stored.get(job.id, job)
+        for at, new in zip(admitted, inserted, strict=True):
+            if not new and group[at][0].id not in stored:
+                answers[at] = self._taken(*group[at])
         fresh = {at for at, new in zip(admitted, inserted, strict=True) if new}
         self._enqueue_group(group, entries, answers, fresh)
         return answers
+
+    def _taken(self, job: Job, limits: QueueLimits) -> Job | JangadaError:
+        """The job that has *job*'s unique key, or *job* itself, accepted, when the key has become free."""
+        holder = self._store.unique_holder(job)
+        if holder is not None and holder.unique is not None:
+            until = holder.unique.until
+            if until is None or until > self._clock():
+                return _duplicate(job, holder)
+            self._store.free_unique(holder.id)
+        if not self._store.insert_many([job])[0]:
+            # Somebody was quicker. Whose job it is now is known the next time.
+            return ConflictError(f"another job with the unique key of {job.id} is just being submitted")
+        answers: list[Job | JangadaError] = [job]
+        self._enqueue_group([(job, limits)], [entry(job)], answers, {0})
+        return answers[0]
 
     def _queue_again(self, jobs: Sequence[Job]) -> None:
         """
@@ -351,6 +372,12 @@ def _by_queue(group: Sequence[tuple[Job, QueueLimits]]) -> list[tuple[list[int],
     for at, (job, limits) in enumerate(group):
         places.setdefault((job.queue, limits), []).append(at)
     return [(ats, limits) for (_, limits), ats in places.items()]
+
+
+def _duplicate(job: Job, holder: Job) -> Job | JangadaError:
+    if job.unique is None or not job.unique.refuses:
+        return holder
+    return DuplicateJobError(f"{holder.id} has the unique key {job.unique.key!r}", extra={"job_id": holder.id})
 
 
 def _refusal(job: Job, admission: Admission, limits: QueueLimits) -> JangadaError:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from jangada.jobs.job import JSON, Attempt, Job, JobStatus
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: as Lease
 class Outcome:
     """How one job ended, to be written if no later attempt has begun and no outcome is there."""
 
@@ -33,6 +33,8 @@ class Outcome:
     started_at: datetime | None = None
     metrics: dict[str, float | None] = field(default_factory=dict)
     webhook_due: bool = False
+    frees_unique: bool = False
+    """Its key is another job's from now on (see `job.Unique`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,14 @@ class JobStore(Protocol):
 
     def insert_many(self, jobs: Sequence[Job]) -> list[bool]:
         """Insert, in one grouped write; False for an id that was there already."""
+        ...
+
+    def unique_holder(self, job: Job) -> Job | None:
+        """The job that has *job*'s unique key now; None when nobody has (any more)."""
+        ...
+
+    def free_unique(self, job_id: str) -> None:
+        """The job's unique key is free again: its time has passed."""
         ...
 
     def delete_unfinished(self, job_ids: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from jangada.jobs.document import unique_mark
 from jangada.jobs.job import EPOCH_SHIFT, FINAL_FENCE, Job
 from jangada.jobs.store import FenceRaise, JobFilter, LogLine, OpenJob, Outcome
 
@@ -17,6 +18,7 @@ class MemoryJobStore:
         self._lock = threading.RLock()
         self._jobs: dict[str, Job] = {}
         self._won: dict[str, int] = {}
+        self._unique: dict[str, str] = {}
         self._lines: dict[str, dict[int, LogLine]] = {}
         self._webhooks: dict[str, None] = {}
         self._tombstones: dict[str, str] = {}
@@ -28,15 +30,28 @@ class MemoryJobStore:
         with self._lock:
             inserted = []
             for job in jobs:
-                inserted.append(job.id not in self._jobs)
-                self._jobs.setdefault(job.id, job)
+                mark = unique_mark(job)
+                inserted.append(job.id not in self._jobs and self._unique.get(mark or "", "") not in self._jobs)
+                if inserted[-1]:
+                    self._jobs[job.id] = job
+                    if mark is not None:
+                        self._unique[mark] = job.id
             return inserted
+
+    def unique_holder(self, job: Job) -> Job | None:
+        with self._lock:
+            return self._jobs.get(self._unique.get(unique_mark(job) or "", ""))
+
+    def free_unique(self, job_id: str) -> None:
+        with self._lock:
+            self._unique = {mark: holder for mark, holder in self._unique.items() if holder != job_id}
 
     def delete_unfinished(self, job_ids: Sequence[str]) -> None:
         with self._lock:
             for job_id in job_ids:
                 if job_id in self._jobs and not self._jobs[job_id].is_final:
                     del self._jobs[job_id]
+                    self.free_unique(job_id)
 
     def write_outcomes(self, outcomes: Sequence[Outcome]) -> list[bool]:
         with self._lock:
@@ -49,6 +64,8 @@ class MemoryJobStore:
         if job.fence > outcome.fence:
             return self._won.get(job.id) == outcome.fence
         self._won[job.id] = outcome.fence
+        if outcome.frees_unique:
+            self.free_unique(job.id)
         self._jobs[job.id] = job.with_(
             status=outcome.status,
             fence=FINAL_FENCE,

@@ -20,6 +20,7 @@ from jangada.jobs.document import (
     from_document,
     outcome_changes,
     to_document,
+    unique_mark,
 )
 from jangada.jobs.group_commit import GroupCommit
 from jangada.jobs.job import EPOCH_SHIFT, FINAL_FENCE, Job, JobStatus
@@ -45,6 +46,7 @@ class MongoJobStore:
         with translated():
             for field in ("by_tenant", "by_status", "open", "completed_ms", "webhook_due"):
                 self._jobs.create_index([(field, ASCENDING)])
+            self._jobs.create_index([("unique", ASCENDING)], unique=True, sparse=True)
             self._logs.create_index([("job_id", ASCENDING)])
             self._tombstones.create_index([("purged_ms", ASCENDING)])
 
@@ -60,6 +62,15 @@ class MongoJobStore:
                 for failure in _only_duplicates(error):
                     inserted[failure["index"]] = False
         return inserted
+
+    def unique_holder(self, job: Job) -> Job | None:
+        with translated():
+            found = self._jobs.find_one({"unique": unique_mark(job)})
+        return None if found is None else from_document(found)
+
+    def free_unique(self, job_id: str) -> None:
+        with translated():
+            self._jobs.update_one({"_id": job_id}, {"$unset": {"unique": 1}})
 
     def delete_unfinished(self, job_ids: Sequence[str]) -> None:
         if job_ids:

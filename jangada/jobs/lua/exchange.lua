@@ -92,8 +92,7 @@ if delayed_due and delayed_due <= NOW then
       call('HSET', LIVE .. id, 'state', 'queued', 'since', NOW)
       make_ready(job.band, FRONT, { id }, NOW)
     else
-      call('HSET', JOBS, id, LETTER[job.band] .. string.sub(record, 2, 7) .. struct.pack('>I6', NOW)
-        .. string.sub(record, 14))
+      call('HSET', JOBS, id, LETTER[job.band] .. struct.pack('>I6I6', NOW, NOW) .. string.sub(record, 14))
       make_ready(job.band, job.tenant, { id }, NOW)
     end
     woken = woken + 1

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jangada.ids import new_id
-from jangada.jobs.job import Attempt, Job, JobStatus, Policy, Priority, Webhook, fence
+from jangada.jobs.job import Attempt, Job, JobStatus, Policy, Priority, Unique, Webhook, fence
 from jangada.jobs.store import FenceRaise, JobFilter, JobStore, LogLine, Outcome
 from jangada.jobs.store_memory import MemoryJobStore
 from jangada.jobs.store_mongo import MongoJobStore
@@ -57,6 +57,54 @@ def insert(store: JobStore, *jobs: Job) -> None:
     assert store.insert_many(jobs) == [True] * len(jobs)
 
 
+class TestUnique:
+    def test_a_second_job_with_the_key_is_not_inserted(self, store: JobStore) -> None:
+        first, second = (a_job(unique=Unique("k")) for _ in range(2))
+        plain = a_job()
+        assert store.insert_many([first, second, plain]) == [True, False, True]
+        assert store.get(second.id) is None
+        holder = store.unique_holder(second)
+        assert holder is not None
+        assert (holder.id, holder.unique) == (first.id, Unique("k"))
+
+    def test_keys_belong_to_a_tenant_and_an_algorithm(self, store: JobStore) -> None:
+        insert(
+            store,
+            a_job(unique=Unique("k")),
+            a_job(unique=Unique("k"), tenant_id="globex"),
+            a_job(unique=Unique("k"), algorithm="other"),
+            a_job(unique=Unique("k2")),
+        )
+
+    def test_the_final_status_frees_it_in_the_same_write(self, store: JobStore) -> None:
+        first, second = (a_job(unique=Unique("k")) for _ in range(2))
+        insert(store, first)
+        store.write_outcomes([an_outcome(first, frees_unique=True)])
+        assert store.unique_holder(second) is None
+        insert(store, second)
+
+    def test_one_for_a_time_stays_until_it_is_freed(self, store: JobStore) -> None:
+        first, second = (a_job(unique=Unique("k", NOW + timedelta(hours=1))) for _ in range(2))
+        insert(store, first)
+        store.write_outcomes([an_outcome(first)])
+        assert store.insert_many([second]) == [False]
+        store.free_unique(first.id)
+        insert(store, second)
+
+    def test_a_job_that_was_taken_back_holds_nothing(self, store: JobStore) -> None:
+        first, second = (a_job(unique=Unique("k")) for _ in range(2))
+        insert(store, first)
+        store.delete_unfinished([first.id])
+        insert(store, second)
+
+    def test_retention_frees_it(self, store: JobStore) -> None:
+        first, second = (a_job(unique=Unique("k", NOW + timedelta(hours=1))) for _ in range(2))
+        insert(store, first)
+        store.write_outcomes([an_outcome(first)])
+        assert store.purge(completed_before=NOW + timedelta(seconds=1), limit=10) == 1
+        insert(store, second)
+
+
 class TestRecord:
     def test_everything_comes_back_as_it_went_in(self, store: JobStore) -> None:
         job = a_job(
@@ -69,6 +117,8 @@ class TestRecord:
             file_ids=("file_1", "file_2"),
             expires_at=NOW + timedelta(seconds=10),
             deadline_at=NOW + timedelta(seconds=30),
+            run_at=NOW + timedelta(seconds=5),
+            unique=Unique("A-17", NOW + timedelta(seconds=60)),
             retry_of="job_old",
             request_id="req_1",
             traceparent="00-1-2-03",

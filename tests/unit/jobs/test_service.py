@@ -2,21 +2,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from datetime import timedelta
 
 import pytest
 
 from jangada.errors import (
+    DuplicateJobError,
     JangadaError,
+    QueueDrainingError,
     QueueFullError,
     QuotaExceededError,
     StoreUnavailableError,
     UnknownJobError,
 )
 from jangada.jobs.execution import Completion
-from jangada.jobs.job import JobStatus
+from jangada.jobs.job import AttemptFailure, ErrorCode, Job, JobStatus, Unique
 from jangada.jobs.queue import QueueLimits
 from jangada.jobs.store import JobFilter, LogLine
 from jangada.jobs.submission import Grouped
+from jangada.jobs.sweep import sweep_once
 from tests.unit.jobs.desk import QUEUE, Desk
 
 
@@ -248,3 +252,76 @@ def test_a_failed_write_fails_its_callers_and_not_the_next_ones() -> None:
     with pytest.raises(StoreUnavailableError):
         grouped(13)
     assert grouped(1) == 1
+
+
+class TestUnique:
+    def test_the_key_is_free_when_the_job_has_ended_however(self) -> None:
+        desk = Desk()
+        for how in ("output", "failure", "canceled", "expired"):
+            job = desk.submit(unique=Unique("k"), expires_at=desk.clock() + timedelta(seconds=60))
+            assert desk.submit(unique=Unique("k")).id == job.id
+            if how == "canceled":
+                desk.service.cancel(job.id, "acme")
+            elif how == "expired":
+                desk.turn(61)
+                desk.execution.exchange()
+            else:
+                (lease,) = desk.execution.exchange(want=1)
+                failure = AttemptFailure(ErrorCode.ALGORITHM_ERROR, "no") if how == "failure" else None
+                desk.execution.exchange([Completion(lease, output=1, failure=failure)])
+            assert desk.get(job).is_final
+
+    def test_one_for_a_time_is_free_after_it_even_while_the_job_runs(self) -> None:
+        desk = Desk()
+        job = desk.submit(unique=Unique("k", desk.clock() + timedelta(seconds=60)))
+        desk.turn(59)
+        assert desk.submit(unique=Unique("k")).id == job.id
+        desk.turn(2)
+        assert desk.submit(unique=Unique("k")).id != job.id
+
+    def test_a_refused_job_leaves_the_key_free(self) -> None:
+        desk = Desk(QueueLimits(queue_jobs=1))
+        desk.submit()
+        with pytest.raises(QueueFullError):
+            desk.submit(unique=Unique("k"))
+        desk.execution.exchange([Completion(lease, output=1) for lease in desk.execution.exchange(want=1)])
+        desk.submit(unique=Unique("k"))
+        assert desk.memory.stats(QUEUE).jobs == 1
+
+    def test_of_many_at_once_one_is_made(self) -> None:
+        desk = Desk()
+        made = desk.service.submit_many([desk.job(unique=Unique("k")) for _ in range(20)])
+        assert len({job.id for job in made if isinstance(job, Job)}) == 1
+        assert desk.memory.stats(QUEUE).jobs == 1
+
+    def test_who_asks_is_refused_with_the_id_of_the_first(self) -> None:
+        desk = Desk()
+        job = desk.submit(unique=Unique("k"))
+        with pytest.raises(DuplicateJobError) as refused:
+            desk.submit(unique=Unique("k", refuses=True))
+        assert refused.value.extra == {"job_id": job.id}
+
+
+def test_a_scheduled_job_waits_for_its_time_also_after_the_queue_was_lost() -> None:
+    desk = Desk()
+    job = desk.submit(run_at=desk.clock() + timedelta(seconds=600))
+    desk.memory.wipe()
+    desk.turn(30)
+    sweep_once(desk.queue, desk.store, [QUEUE], clock=desk.clock)
+    assert desk.execution.exchange(want=1) == []
+    desk.turn(571)
+    (lease,) = desk.execution.exchange(want=1)
+    assert lease.job_id == job.id
+
+
+def test_a_draining_queue_refuses_with_its_own_problem_and_stores_nothing() -> None:
+    desk = Desk()
+    known = desk.submit()
+    desk.memory.drain(QUEUE)
+    for _ in range(2):
+        with pytest.raises(QueueDrainingError) as refused:
+            desk.submit()
+        assert (refused.value.code, refused.value.status) == ("queue_draining", 503)
+        assert refused.value.retry_after_s
+    assert desk.store.count_unfinished("acme") == 1
+    assert desk.service.submit(known).id == known.id
