@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -298,3 +300,55 @@ def test_with_buildx_an_image_says_what_it_is_made_of_and_how(tmp_path):
     told = run(CI / "images.sh", *words, "--platforms", "linux/amd64,linux/arm64", **environ).stdout
     assert "docker buildx build --load --tag docker.io/acme/jangada-router:1.2.3" in told
     assert "--push" not in told
+
+
+# lint_workflows.sh
+
+BROKEN = {
+    ".github/workflows/a.yml": (
+        "name: a\non: push\npermissions: {}\njobs:\n  a:\n    needs: nowhere\n    runs-on: ubuntu-latest\n"
+        "    steps:\n      - foo: bar\n"
+    ),
+    ".github/workflows/b.yml": (
+        "name: b\non: push\npermissions: {}\njobs:\n  b:\n    runs-on: ubuntu-latest\n    steps:\n"
+        "      - run: echo ${{ github.event.head_commit.message }}\n"
+    ),
+    ".github/actions/a/action.yml": "name: a\ndescription: a\nruns:\n  using: composite\n  steps:\n    - run: echo\n",
+    ".github/dependabot.yml": "version: 2\nupdates: []\n",
+    ".github/zizmor.yml": "rules: {}\n",
+    ".github/yamllint.yml": "extends: default\n",
+    "stack.yml": "a: 1\na: 2\n",
+    "scripts/a.sh": "#!/bin/sh\nrm -r $1/\n",
+}
+
+
+def lint(folder: Path, expect: int, **environ: str) -> str:
+    (folder / "scripts" / "ci").mkdir(parents=True, exist_ok=True)
+    script = folder / "scripts" / "ci" / "lint_workflows.sh"
+    script.write_text((CI / "lint_workflows.sh").read_text())
+    script.chmod(0o755)
+    return run(script, cwd=folder, expect=expect, **environ).stderr
+
+
+@pytest.mark.timeout(180)
+def test_each_linter_finds_what_it_is_there_for(repository):
+    path = f"{Path(sys.prefix) / 'bin'}:{ROOT / 'build' / 'bin'}:{os.environ['PATH']}"
+    for name, text in BROKEN.items():
+        (repository / name).parent.mkdir(parents=True, exist_ok=True)
+        (repository / name).write_text(text)
+    said = lint(repository, 1, PATH=path)
+    found = {line.removeprefix("-- ") for line in said.splitlines() if line.startswith("-- ")}
+    assert found >= {"zizmor", "check-jsonschema", "shellcheck", "yamllint"}
+    if "no actionlint" not in said:
+        assert "actionlint" in found
+
+
+def test_a_missing_linter_is_said_on_a_laptop_and_an_error_in_ci(repository, tmp_path):
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("bash", "git", "dirname", "sort", "env"):
+        (programs / name).symlink_to(str(shutil.which(name)))
+    tools = ("actionlint", "zizmor", "check-jsonschema", "shellcheck", "yamllint")
+    assert "no actionlint, going on without" in lint(repository, 0, PATH=str(programs))
+    assert "CI must have shellcheck" in lint(repository, 1, PATH=str(programs), CI="true", CI_LACKS="actionlint")
+    assert "CI must" not in lint(repository, 0, PATH=str(programs), CI="true", CI_LACKS=" ".join(tools))
