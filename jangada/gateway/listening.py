@@ -1,9 +1,9 @@
 """
-The HTTP server under the gateway: aiohttp's, with answers of our own to what is no HTTP.
+The HTTP server of the gateway's own routes: aiohttp's, with answers of our own to what is no HTTP.
 
-aiohttp repeats the bytes that it could not read in a plain text, and writes a
-traceback for each: an API's client expects problem details, and a stranger with a
-port scanner must not fill the log.
+The heads that it gets were read once before, bodies were not. aiohttp repeats the
+bytes that it could not read in a plain text, and writes a traceback for each: an
+API's client expects problem details, and a stranger must not fill the log.
 """
 
 from __future__ import annotations
@@ -17,11 +17,9 @@ from aiohttp.web_request import BaseRequest
 
 from jangada.gateway import refusal as refusals
 from jangada.gateway.headers import mark
+from jangada.gateway.http1 import MAX_LINE_BYTES
 from jangada.gateway.refusal import refuse
 from jangada.logs import get_logger
-
-MAX_LINE_BYTES = 16 * 1024
-"""Of the request line, and of each header field."""
 
 _TOO_MANY_FIELDS = "Too many headers"
 

@@ -1,153 +1,113 @@
-"""One hop: the request goes to a replica as it came, the answer comes back as it flows."""
+"""
+The hop: listens, and passes each request to a replica as it came, and the answer back as it flows.
+
+What is not an invocation is handed to the server of the gateway's own routes, with
+its connection: that one answers it and closes.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import socket
 import time
+from collections.abc import Callable
 
-import aiohttp
-from aiohttp import web
-from aiohttp.web_request import BaseRequest
-from multidict import CIMultiDict
-from yarl import URL
-
-from jangada.gateway import refusal as refusals
 from jangada.gateway.accounting import Accounting
-from jangada.gateway.body import RequestBody
-from jangada.gateway.deployment import FunctionDeployment
-from jangada.gateway.headers import request_headers, response_headers
-from jangada.gateway.provider import Replica
-from jangada.gateway.refusal import Refusal, refuse
-from jangada.gateway.resolver import NoReplicaError, Resolver
-from jangada.gateway.websocket import bridge, wants_websocket
+from jangada.gateway.http1 import RequestHead
+from jangada.gateway.proxy_client import Client
+from jangada.gateway.proxy_upstream import Pool
+from jangada.gateway.resolver import Resolver
 
-CLIENT_LEFT = 499
-"""Accounted when the client closed the connection before its answer; never sent."""
-
-_SMALL_BYTES = 64 * 1024
-_CONNECT_TRIES = 3
-_WITHOUT_BODY = frozenset({204, 304})
+_SWEEP_S = 1.0
+_BACKLOG = 1024
+_OF_THE_CONNECTION = frozenset({b"connection", b"keep-alive", b"upgrade"})
 
 
 class Proxy:
     """
-    Forwards requests over kept-alive connections.
+    What all connections share.
 
     *idle_s* bounds the silence on either side, not the length of a call: an
     event stream may last as long as it says something that often.
     """
 
-    def __init__(self, resolver: Resolver, accounting: Accounting, *, version: str, idle_s: float = 300.0) -> None:
-        self._resolver = resolver
-        self._accounting = accounting
-        self._idle_s = idle_s
-        self._agent = f"jangada-gateway/{version}"
-        self._served_by = f"jangada/{version}"
-        self._session: aiohttp.ClientSession | None = None
+    def __init__(
+        self,
+        resolver: Resolver,
+        accounting: Accounting,
+        *,
+        version: str,
+        idle_s: float = 300.0,
+    ) -> None:
+        self.resolver = resolver
+        self.accounting = accounting
+        self.idle_s = idle_s
+        self.agent = f"jangada-gateway/{version}".encode()
+        self.served_by = f"jangada/{version}".encode()
+        self.clock = time.monotonic
+        self.pool = Pool(self.clock)
+        self.clients: set[Client] = set()
+        self.is_draining = False
+        self._own_routes: Callable[[], asyncio.Protocol] | None = None
+        self._server: asyncio.Server | None = None
+        self._sweeping: asyncio.Task[None] | None = None
 
-    async def open(self) -> None:
-        """Make the connection pool; to be called on the event loop that will use it."""
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30, use_dns_cache=False),
-            # One client's cookies must never travel with another's request.
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=self._idle_s),
-        )
+    async def start(self, listening: socket.socket, own_routes: Callable[[], asyncio.Protocol]) -> None:
+        """
+        Serve on *listening*, on the event loop that runs.
+
+        *own_routes* makes the protocol that a connection gets for a request that is none of ours.
+        """
+        self._own_routes = own_routes
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Client(self), sock=listening, backlog=_BACKLOG)
+        self._sweeping = loop.create_task(self._sweep())
+
+    async def drain(self, grace_s: float) -> None:
+        """Stop listening, and wait at most *grace_s* for the requests in hand."""
+        self.is_draining = True
+        if self._server is not None:
+            self._server.close()
+        for client in list(self.clients):
+            client.drain()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                while any(client.is_busy for client in self.clients):
+                    await asyncio.sleep(0.02)
 
     async def close(self) -> None:
-        """Close the pool."""
-        if self._session is not None:
-            await self._session.close()
+        """Break off what is left and close all connections."""
+        for client in list(self.clients):
+            client.end()
+        self.pool.close()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.gather(self._sweeping, return_exceptions=True)
+        # Once more through the event loop, which closes what was told to close.
+        await asyncio.sleep(0)
 
-    async def forward(
-        self, request: BaseRequest, function: FunctionDeployment, target: str, *, prefix: str | None
-    ) -> web.StreamResponse:
+    def hand_over(self, transport: asyncio.Transport, head: RequestHead, following: bytes) -> None:
         """
-        Send *request* to a replica of *function* as *target* (raw path and query) and stream the answer.
+        Give the connection away with the request that came on it.
 
-        *prefix* is what was taken from the path, None when nothing was. Where the
-        function cannot answer, the answer is a `refuse` one: 502, 503 or 504.
+        Its connection headers are replaced by ``close``: who comes back for a function gets a new connection.
         """
-        account = self._accounting.begin(function.qualified_name)
-        started = time.monotonic()
-        code = CLIENT_LEFT
-        try:
-            response = await self._with_replica(request, function, target, prefix)
-            code = response.status
-            return response
-        finally:
-            self._accounting.end(account, code, time.monotonic() - started)
+        fields = b"".join(b"%b: %b\r\n" % field for field in head.fields if field[0].lower() not in _OF_THE_CONNECTION)
+        version = b"1" if head.is_11 else b"0"
+        line = b"%b %b HTTP/1.%b\r\n" % (head.method, head.target, version)
+        if self._own_routes is None:
+            raise RuntimeError("the proxy is not started")
+        protocol = self._own_routes()
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        protocol.data_received(b"%b%bConnection: close\r\n\r\n%b" % (line, fields, following))
 
-    async def _with_replica(
-        self, request: BaseRequest, function: FunctionDeployment, target: str, prefix: str | None
-    ) -> web.StreamResponse:
-        problem = prefix is None
-
-        def no(kind: Refusal, detail: str) -> web.StreamResponse:
-            return refuse(request, kind, detail, problem=problem)
-
-        headers = request_headers(request, prefix, self._agent)
-        body = RequestBody(request, self._idle_s)
-        for _ in range(_CONNECT_TRIES):
-            try:
-                replica = await self._resolver.choose(function)
-            except NoReplicaError as error:
-                return no(refusals.OVERLOADED, f"{error}; try again")
-            try:
-                return await self._call(request, replica, target, headers, body)
-            except aiohttp.ClientConnectorError:
-                # Nothing was sent, so another replica may have it whatever the method is.
-                self._resolver.suspect(replica)
-            except aiohttp.WSServerHandshakeError as error:
-                return no(refusals.BAD_UPSTREAM, f"{function.service} opens no WebSocket: it answered {error.status}")
-            except (aiohttp.ClientError, TimeoutError) as error:
-                if body.is_stalled:
-                    return no(refusals.SLOW_REQUEST, f"no byte of the body came for {self._idle_s:.0f} s")
-                if not isinstance(error, TimeoutError):
-                    return no(refusals.BAD_UPSTREAM, f"{function.service} closed the connection without an answer")
-                return no(refusals.UPSTREAM_TIMEOUT, f"{function.service} said nothing for {self._idle_s:.0f} s")
-        return no(refusals.OVERLOADED, f"can't reach {function.service}; try again")
-
-    async def _call(
-        self, request: BaseRequest, replica: Replica, target: str, headers: CIMultiDict[str], body: RequestBody
-    ) -> web.StreamResponse:
-        if self._session is None:
-            raise RuntimeError("the proxy is not open")
-        replica.in_flight += 1
-        try:
-            if wants_websocket(request):
-                return await bridge(self._session, request, URL(replica.address + target, encoded=True), headers)
-            async with self._session.request(
-                request.method,
-                # `encoded`: %2F stays %2F, dots and doubled slashes stay.
-                URL(replica.address + target, encoded=True),
-                headers=headers,
-                data=body.send(),
-                allow_redirects=False,
-            ) as upstream:
-                return await self._answer(request, upstream)
-        finally:
-            replica.in_flight -= 1
-
-    async def _answer(self, request: BaseRequest, upstream: aiohttp.ClientResponse) -> web.StreamResponse:
-        headers = response_headers(request, upstream.headers, self._served_by)
-        length = upstream.content_length
-        if upstream.status not in _WITHOUT_BODY and length != 0:
-            # As OpenFaaS has it: a body that the function gave no type has the request's.
-            headers.setdefault("Content-Type", request.headers.get("Content-Type") or "text/plain")
-        if length is not None and length <= _SMALL_BYTES and request.method != "HEAD":
-            # Read whole before a byte is sent: a function that dies here still gives a clean 502.
-            body = await upstream.read()
-            return web.Response(status=upstream.status, reason=upstream.reason, headers=headers, body=body)
-        response = web.StreamResponse(status=upstream.status, reason=upstream.reason, headers=headers)
-        try:
-            await response.prepare(request)
-            async for chunk in upstream.content.iter_any():
-                await response.write(chunk)
-            await response.write_eof()
-        except (aiohttp.ClientError, ConnectionError, TimeoutError):
-            # The status is out already. An aborted connection is the one way left to say "incomplete".
-            if request.transport is not None:
-                request.transport.abort()
-        return response
+    async def _sweep(self) -> None:
+        every_s = max(0.05, min(_SWEEP_S, self.idle_s / 4))
+        while True:
+            await asyncio.sleep(every_s)
+            now = self.clock()
+            for client in list(self.clients):
+                client.sweep(now)
+            self.pool.sweep(now)

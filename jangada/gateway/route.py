@@ -1,4 +1,4 @@
-"""What a route is, and what its handler is given; `routes.py` is the list of them."""
+"""What a route is, what its handler is given, and what an invocation is; `routes.py` is the list of them."""
 
 from __future__ import annotations
 
@@ -32,3 +32,23 @@ class Route:
     methods: frozenset[str]
     pattern: re.Pattern[str]
     handler: Handler
+
+
+class Invocation(NamedTuple):
+    """
+    One call of a function, as its path says it.
+
+    *name* is the function's, or the path itself when that *is_public*: a function
+    claims it. *target* is what the function is asked for, *prefix* what was taken
+    from the path, None when nothing was.
+    """
+
+    name: str
+    target: bytes
+    prefix: str | None
+    is_public: bool
+
+    @property
+    def shown(self) -> str:
+        """How it is named to the client."""
+        return f"what is at {self.name}" if self.is_public else self.name

@@ -9,14 +9,14 @@ import re
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
-from jangada.gateway import refusal as refusals
 from jangada.gateway import system_api, system_logs
 from jangada.gateway.asynchronous_routes import ASYNC_ROUTES
-from jangada.gateway.refusal import refuse
-from jangada.gateway.route import Call, Handler, Route
+from jangada.gateway.http1 import RequestHead
+from jangada.gateway.route import Call, Handler, Invocation, Route
 
 _READ = frozenset({"GET", "HEAD"})
 _INVOKE = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_INVOKE_BYTES = frozenset(method.encode() for method in _INVOKE)
 
 
 async def healthz(_: Call) -> web.StreamResponse:
@@ -62,31 +62,10 @@ async def index(call: Call) -> web.StreamResponse:
     return web.Response(text=page, content_type="text/html")
 
 
-async def invoke(call: Call) -> web.StreamResponse:
-    """``/function/<name>[.<namespace>][/rest]``: the rest goes to the function, byte for byte."""
-    function = await call.gateway.resolver.lookup(call.match["name"])
-    if function is None:
-        detail = f"error finding function {call.match['name']}: not found"
-        return refuse(call.request, refusals.UNKNOWN_FUNCTION, detail, problem=False)
-    target = (call.match["rest"] or "/") + _query(call.request)
-    return await call.gateway.proxy.forward(call.request, function, target, prefix=f"/function/{call.match['name']}")
-
-
 async def console(call: Call) -> web.StreamResponse:
     """``/ui``: to the console, when a function claims it, else to the index."""
     location = "/console" if call.gateway.control.owner("/console") is not None else "/"
     return web.Response(status=307, headers={"Location": location})
-
-
-async def public(call: Call) -> web.StreamResponse:
-    """``/v1/<resource>…`` and other paths that a function claims in ``stack.yml``; the path is passed on whole."""
-    path = call.match.group()
-    function = await call.gateway.control.find_owner(path)
-    if function is None and not call.gateway.control.is_loaded:
-        return refuse(call.request, refusals.NOT_LOADED, "the store does not answer", problem=True)
-    if function is None:
-        return refuse(call.request, refusals.UNKNOWN_PATH, f"nothing is at {path}", problem=True)
-    return await call.gateway.proxy.forward(call.request, function, path + _query(call.request), prefix=None)
 
 
 _NAME = r"(?P<name>[-a-zA-Z_0-9.]+)"
@@ -121,14 +100,48 @@ GUARDED_ROUTES: tuple[Route, ...] = (
 """For who knows the password, when there is one."""
 
 ROUTES: tuple[Route, ...] = (
-    Route(_INVOKE, re.compile(rf"/function/{_NAME}(?P<rest>/.*)?", re.DOTALL), invoke),
     *(Route(methods, pattern, handler) for methods, pattern, handler in ASYNC_ROUTES),
     Route(_READ, re.compile(r"/healthz"), healthz),
     Route(_READ, re.compile(r"/readyz"), readyz),
     Route(_READ, re.compile(r"/"), index),
-    Route(_INVOKE, re.compile(r"/(?!function/|async-function/).*", re.DOTALL), public),
 )
-"""For everyone; functions have their own guards."""
+"""For everyone."""
+
+_FUNCTION = re.compile(rf"/function/{_NAME}(?P<rest>/.*)?", re.DOTALL)
+_OWN = frozenset({"/", "/healthz", "/readyz"})
+
+
+def invocation_of(head: RequestHead) -> Invocation | None:
+    """The call of a function that *head* is, if it is one; functions have their own guards."""
+    if head.method not in _INVOKE_BYTES:
+        return None
+    target = head.target.decode("latin-1")
+    path, mark, query = path_of(target).partition("?")
+    if path.startswith("/function/"):
+        found = _FUNCTION.fullmatch(path)
+        if found is None:
+            return None
+        name = found["name"]
+        rest = (found["rest"] or "/") + mark + query
+        return Invocation(name, rest.encode("latin-1"), f"/function/{name}", is_public=False)
+    if not _is_public(path):
+        return None
+    return Invocation(path, (path + mark + query).encode("latin-1"), None, is_public=True)
+
+
+def invocation_methods(path: str) -> frozenset[str]:
+    """The methods by which *path* is an invocation; none when it is not one."""
+    return _INVOKE if _FUNCTION.fullmatch(path) or _is_public(path) else frozenset()
+
+
+def _is_public(path: str) -> bool:
+    return (
+        path.startswith("/")
+        and path not in _OWN
+        and not path.startswith(("/function/", "/async-function/"))
+        and not is_guarded(path)
+        and not (path.startswith("//") and is_guarded(clean_path(path)))
+    )
 
 
 def is_guarded(path: str) -> bool:
@@ -148,13 +161,14 @@ def clean_path(path: str) -> str:
 
 
 def raw_path(request: BaseRequest) -> str:
-    """The path as the client wrote it, without query; of an absolute-form target, what follows the authority."""
-    target = request.raw_path.partition("?")[0]
-    if target.startswith(("http://", "https://")):
-        target = "/" + target.split("/", 3)[3] if target.count("/") >= 3 else "/"
-    return target
+    """The path as the client wrote it, without query."""
+    return path_of(request.raw_path).partition("?")[0]
 
 
-def _query(request: BaseRequest) -> str:
-    _, mark, query = request.raw_path.partition("?")
-    return mark + query
+def path_of(target: str) -> str:
+    """Of a request's *target* in absolute form what follows the authority, else *target* itself."""
+    if not target.startswith(("http://", "https://")):
+        return target
+    authority, slash, path = target.partition("://")[2].partition("/")
+    sign, query = authority.partition("?")[1:]
+    return slash + path if slash and not sign else "/" + sign + query + slash + path

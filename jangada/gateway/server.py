@@ -19,14 +19,15 @@ from jangada.gateway.basic_auth import Credentials
 from jangada.gateway.control import Control
 from jangada.gateway.deployment import FunctionDeployment
 from jangada.gateway.headers import CALL_ID, mark
-from jangada.gateway.listening import MAX_LINE_BYTES, HttpServer
+from jangada.gateway.http1 import MAX_HEAD_BYTES
+from jangada.gateway.listening import HttpServer
 from jangada.gateway.metrics import MetricsServer, render
 from jangada.gateway.provider import Provider
 from jangada.gateway.proxy import Proxy
 from jangada.gateway.refusal import refuse
 from jangada.gateway.resolver import Resolver
 from jangada.gateway.route import Call, Route
-from jangada.gateway.routes import GUARDED_ROUTES, ROUTES, clean_path, is_guarded, raw_path
+from jangada.gateway.routes import GUARDED_ROUTES, ROUTES, clean_path, invocation_methods, is_guarded, raw_path
 from jangada.gateway.state import GatewayState
 from jangada.gateway.state_memory import MemoryState
 from jangada.logs import get_logger
@@ -65,11 +66,11 @@ class Gateway:
         self.control = Control(self._state, provider, stack=stack, secrets_dir=secrets_dir)
         self.resolver = Resolver(self.control, provider, wait_s=wait_s)
         self.proxy = Proxy(self.resolver, self.accounting, version=version, idle_s=idle_s)
+        self._own_routes: HttpServer | None = None
         self._autoscaler = Autoscaler(self.control, provider, self.accounting)
         self._metrics = MetricsServer(self._metrics_page)
         self._credentials = credentials
         self._drain_s = drain_s
-        self._runner: web.ServerRunner | None = None
 
     async def start(self, listening: socket.socket, metrics: socket.socket | None = None) -> None:
         """
@@ -77,23 +78,20 @@ class Gateway:
 
         Raises what the provider's start raises.
         """
-        await self.proxy.open()
         await self.provider.start()
         await self.control.start()
         await self._autoscaler.start()
         # A request body stays as it was sent, also when it is compressed; a client that leaves ends its handler.
-        server = HttpServer(
+        self._own_routes = HttpServer(
             self._handle,
             handler_cancellation=True,
             auto_decompress=False,
             access_log=None,
-            keepalive_timeout=75,
-            max_line_size=MAX_LINE_BYTES,
-            max_field_size=MAX_LINE_BYTES,
+            # The proxy had its say on sizes before.
+            max_line_size=MAX_HEAD_BYTES,
+            max_field_size=MAX_HEAD_BYTES,
         )
-        self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=self._drain_s)
-        await self._runner.setup()
-        await web.SockSite(self._runner, listening, backlog=1024).start()
+        await self.proxy.start(listening, self._own_routes)
         if metrics is not None:
             await self._metrics.start(metrics)
         if self.asynchronous is not None:
@@ -104,14 +102,20 @@ class Gateway:
         self.stopping.set()
         if self.asynchronous is not None:
             await self.asynchronous.stop()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._drain()
         await self._metrics.stop()
         await self._autoscaler.stop()
         await self.control.stop()
         await self.provider.stop()
         await self.proxy.close()
         await self._state.close()
+
+    async def _drain(self) -> None:
+        draining = [self.proxy.drain(self._drain_s)]
+        if self._own_routes is not None:
+            self._own_routes.pre_shutdown()
+            draining.append(self._own_routes.shutdown(self._drain_s))
+        await asyncio.gather(*draining)
 
     async def _handle(self, request: BaseRequest) -> web.StreamResponse:
         mark(request)
@@ -121,7 +125,7 @@ class Gateway:
         for route in ROUTES:
             if (match := route.pattern.fullmatch(path)) is not None and request.method in route.methods:
                 return await self._answer(route.handler(Call(self, request, match)), request)
-        allowed = _allowed(ROUTES, path)
+        allowed = _allowed(ROUTES, path) | invocation_methods(path)
         if path.startswith(("/function/", "/async-function/")):
             return _router_says(allowed)
         kind = refusals.METHOD_NOT_ALLOWED if allowed else refusals.UNKNOWN_PATH

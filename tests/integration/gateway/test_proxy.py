@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
@@ -9,6 +10,7 @@ import threading
 import time
 
 import pytest
+import uvloop
 
 from jangada.gateway.provider import Replica
 from tests.fixed_provider import FixedProvider, function
@@ -23,9 +25,10 @@ def upstream():
     made.close()
 
 
-@pytest.fixture
-def front(upstream):
-    with running_gateway(FixedProvider([function()], [Replica("echo", upstream.address)]), wait_s=0.2) as running:
+@pytest.fixture(params=[uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])
+def front(upstream, request):
+    provider = FixedProvider([function()], [Replica("echo", upstream.address)])
+    with running_gateway(provider, new_loop=request.param, wait_s=0.2) as running:
         yield running
 
 

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+import uvloop
+
 from jangada.gateway.server import Gateway
 from tests.fixed_provider import FixedProvider
 
@@ -116,6 +118,7 @@ class Front:
     gateway: Gateway
     provider: FixedProvider
     port: int
+    loop: asyncio.AbstractEventLoop
 
     def request(self, method: str, target: str, body=None, headers=()) -> tuple[http.client.HTTPResponse, bytes]:
         """One request on a connection of its own; *target* goes out as it is."""
@@ -137,10 +140,12 @@ class Front:
 
 
 @contextlib.contextmanager
-def running_gateway(provider: FixedProvider, metrics=None, **options) -> Iterator[Front]:
+def running_gateway(
+    provider: FixedProvider, metrics=None, new_loop=uvloop.new_event_loop, **options
+) -> Iterator[Front]:
     """A gateway on a thread and event loop of its own."""
     listening = socket.create_server(("127.0.0.1", 0))
-    loop = asyncio.new_event_loop()
+    loop = new_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     gateway = Gateway(provider, version="9.9.9", stack=provider.stack, **options)
@@ -150,7 +155,7 @@ def running_gateway(provider: FixedProvider, metrics=None, **options) -> Iterato
 
     on_loop(gateway.start(listening, metrics))
     try:
-        yield Front(gateway, provider, listening.getsockname()[1])
+        yield Front(gateway, provider, listening.getsockname()[1], loop)
     finally:
         on_loop(gateway.stop())
         loop.call_soon_threadsafe(loop.stop)
