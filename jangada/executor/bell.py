@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from jangada.jobs.execution import JobExecution
 
-LISTEN_S = 5.0
+LISTEN_S = 10.0
 
 
 class Bell:

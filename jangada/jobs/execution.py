@@ -33,8 +33,8 @@ from jangada.jobs.store import FenceRaise, JobStore, LogLine, Outcome
 
 __all__ = ["Completion", "JobExecution", "Notify"]
 
-LOOK_S = 5.0
-"""How long an idle executor goes without an exchange; a thousand of them cost Redis 1 % of a core then."""
+LOOK_S = 10.0
+"""How long an idle executor goes without an exchange at most: a thousand of them are to cost Redis next to nothing."""
 OVERDUE_S = 0.25
 """The same while something is overdue that the last exchange could not free."""
 
@@ -181,11 +181,11 @@ class JobExecution:
         """
         How long an executor that hears no bell may go without an exchange.
 
-        Until something is due, as of the last one, and a third of a lease (5 s at
+        Until something is due, as of the last one, and two thirds of a lease (10 s at
         most): whoever dies is seen to hold a lease before it has run out, and the
         exchange at its very end frees the job.
         """
-        longest = min(LOOK_S, self._lease_s / 3)
+        longest = min(LOOK_S, self._lease_s * 2 / 3)
         if self._due_at is None:
             return longest
         left = self._due_at - time.monotonic()
