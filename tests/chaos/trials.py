@@ -27,6 +27,7 @@ from typing import Any
 
 from jangada.errors import StoreUnavailableError
 from jangada.jobs.job import Job
+from tests.chaos.idle import measure
 from tests.chaos.lanes import Lane, Ledger, trial_stage
 from tests.redis_shapes import wait_for_other_master
 from tests.servers import ROOT, until
@@ -185,6 +186,15 @@ def poison(count: int, lanes: int, folder: Path) -> list[Row]:
             return [row for rows in pool.map(lane_of, range(lanes)) for row in rows]
 
 
+def idle(count: int, lanes: int, folder: Path) -> list[Row]:
+    """A thousand simulated executors without work, for half a minute each time."""
+    rows = []
+    for number in range(count):
+        rows.append(measure(1000, 30.0, folder / str(number)))
+        _tell(str(rows[-1]))
+    return rows
+
+
 def _feed(lane: Lane, ledger: Ledger, jobs: list[Job], over: threading.Event) -> None:
     """Submit without a pause; a refusal is no acceptance."""
     number = 0
@@ -253,6 +263,7 @@ KINDS: dict[str, tuple[Callable[[int, int, Path], list[Row]], Callable[[Row], bo
     ),
     "redelivery": (redelivery, lambda row: row["again_s"] <= 16.0 and row.get("unexpected", 0) == 0),
     "hand-back": (hand_back, lambda row: row["again_s"] <= 1.0 and row.get("unexpected", 0) == 0),
+    "idle": (idle, lambda row: row["redis_share_of_a_core"] <= 0.02),
     "held-gil": (held_gil, lambda row: bool(row["once"])),
     "poison": (
         poison,
