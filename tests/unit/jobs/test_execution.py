@@ -231,3 +231,16 @@ class TestALostAnswer:
         assert desk.execution.exchange([Completion(lease, output=1)], 1) == []
         assert desk.get(job).status is JobStatus.SUCCEEDED
         assert [told for told in desk.told if told[0] == "completed"] == [("completed", job.id, JobStatus.SUCCEEDED)]
+
+
+def test_an_idle_executor_looks_again_when_something_is_due_and_within_two_thirds_of_a_lease() -> None:
+    desk = Desk()
+    other = desk.executor("exe_2")
+    assert other.idle_s() == 10.0
+    desk.submit()
+    desk.execution.exchange(want=1)
+    other.exchange(want=1)
+    assert other.idle_s() == 10.0, "the lease of 15 s ends after that"
+    desk.turn(9)
+    other.exchange(want=1)
+    assert 5.0 < other.idle_s() <= 6.1, "until its very end"
