@@ -8,7 +8,7 @@ TESTS := tests/unit tests/contract tests/algorithms/real tests/integration tests
 PYTEST := $(BIN)/python -m pytest
 ARGS ?=
 
-.PHONY: help install check fix test test-unit test-contract test-integration test-e2e chaos fuzz bats bench demo up down lock openapi clean
+.PHONY: help install check fix test test-unit test-contract test-integration test-e2e chaos chaos-trials fuzz bats bench demo up down lock openapi clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -50,6 +50,11 @@ test-e2e: install  ## Stories through the public API of an embedded platform
 
 chaos: install  ## Break everything for ten minutes, at moments that a seed decides, then count (CHAOS_SEED, CHAOS_SECONDS)
 	CHAOS_SECONDS=$${CHAOS_SECONDS:-600} $(PYTEST) tests/chaos/test_chaos.py -s $(ARGS)
+
+chaos-trials: install  ## The promises about faults, tried by the hundred and counted (TRIALS, LANES); an hour
+	@for kind in outage failover-sentinel failover-cluster redelivery hand-back held-gil poison; do \
+	  $(BIN)/python -m tests.chaos.trials $$kind --trials $${TRIALS:-100} --lanes $${LANES:-4} || exit 1; \
+	done; $(BIN)/python -m tests.chaos.trials idle --trials 3
 
 fuzz: install  ## 10,000 malformed requests of each kind to a gateway (FUZZ_SEED, FUZZ_REQUESTS)
 	FUZZ_REQUESTS=$${FUZZ_REQUESTS:-10000} $(PYTEST) tests/fuzz $(ARGS)

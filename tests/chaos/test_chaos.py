@@ -28,7 +28,7 @@ from tests.live_platform import live_platform
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(3600)]
 
 SEED = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(10**6))
-SECONDS = float(os.environ.get("CHAOS_SECONDS") or 28)
+SECONDS = float(os.environ.get("CHAOS_SECONDS") or 24)
 STAGES = 4
 PAUSE_S = (0.4, 1.8)
 LONG = (0.3, 1.5 * LEASE_S)

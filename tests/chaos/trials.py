@@ -277,11 +277,18 @@ def run(kind: str, count: int, lanes: int) -> dict[str, Any]:
     play, kept = KINDS[kind]
     with tempfile.TemporaryDirectory(prefix="jangada-trial-") as folder:
         rows = play(count, lanes, Path(folder))
+    extra: dict[str, Any] = {}
+    if kind == "poison":
+        dead = sum(row["dead_letter"] for row in rows)
+        extra = {"runs_each": sorted({row["runs"] for row in rows}), "dead_letters": dead}
+    elif kind == "held-gil":
+        extra = {"runs_each": sorted({row["runs"] for row in rows})}
     numbers = [name for name, value in rows[0].items() if isinstance(value, float)]
     sums = [name for name in ("jobs", "lost", "doubled", "run_again", "unexpected") if any(name in row for row in rows)]
     return {
         "trials": len(rows),
         "kept": sum(kept(row) for row in rows),
+        **extra,
         **{name: sum(row.get(name, 0) for row in rows) for name in sums},
         **{name: _spread_of([row[name] for row in rows]) for name in numbers},
         "broken": [row for row in rows if not kept(row)],
