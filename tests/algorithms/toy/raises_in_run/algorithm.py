@@ -18,6 +18,8 @@ class Algorithm:
                 raise InvalidInput("the image is broken")
             case "retryable":
                 raise AlgorithmFailure("try me again", retryable=True, retry_after_s=0.05)
+            case "later":
+                raise AlgorithmFailure("not before half a minute", retryable=True, retry_after_s=30.0)
             case "dependency":
                 raise DependencyFailure("the model server is away", retryable=False)
             case "memory":
