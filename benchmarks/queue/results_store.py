@@ -8,10 +8,12 @@ themselves stay in the submitter's memory.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
 import orjson
+from redis.exceptions import NoScriptError
 
 from jangada.jobs.job import Job, JobStatus
 from jangada.jobs.store import Outcome
@@ -23,6 +25,7 @@ for at = 1, #ARGV, 2 do
   redis.call('SET', ARGV[at], ARGV[at + 1], 'EX', {KEPT_S})
 end
 """
+_KEEP_SHA = hashlib.sha1(_KEEP.encode()).hexdigest()
 
 
 class RedisResultStore(MemoryJobStore):
@@ -31,7 +34,6 @@ class RedisResultStore(MemoryJobStore):
     def __init__(self, client: Any) -> None:
         super().__init__()
         self._client = client
-        self._keep = client.register_script(_KEEP)
 
     def write_outcomes(self, outcomes: Sequence[Outcome]) -> list[bool]:
         """Keep each outcome's status, output and error."""
@@ -41,7 +43,10 @@ class RedisResultStore(MemoryJobStore):
         for outcome in outcomes:
             arguments.append(f"result:{outcome.job_id}")
             arguments.append(orjson.dumps((outcome.status.value, outcome.output, outcome.error)))
-        self._keep(args=arguments)
+        try:
+            self._client.execute_command("EVALSHA", _KEEP_SHA, 0, *arguments)
+        except NoScriptError:
+            self._client.execute_command("EVAL", _KEEP, 0, *arguments)
         return [True] * len(outcomes)
 
     def get(self, job_id: str, tenant_id: str | None = None) -> Job | None:

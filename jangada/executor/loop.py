@@ -37,7 +37,7 @@ from jangada.jobs.execution import Completion, JobExecution, Notify
 from jangada.jobs.orders import parse
 from jangada.jobs.queue import Lease
 
-BATCH = 32
+BATCH = 64
 """Short jobs claimed at once; a slot holds up to two batches, so that its child works while one is being stored."""
 BACKLOG_S = 0.3
 """A slot holds no more short jobs than it ends in this time: what waits here waits while other executors idle."""
@@ -288,9 +288,11 @@ class ExecutorLoop:
         if len(leases) < want:
             # Nothing more waits; the bell, the clock or a freed slot makes us look again.
             self._hungry = False
-            self._bell.listen()
         if leases:
             self._dispatch(leases, running=running)
+        if not self._hungry:
+            # Only now, as its thread takes turns with this one.
+            self._bell.listen()
 
     def _left(self, completion: Completion, stored: bool) -> None:
         job = self._let_go(completion.lease)

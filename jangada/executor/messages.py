@@ -138,7 +138,7 @@ def encode_run(job: Run, input_json: bytes) -> bytes:
 
 def encode_done(number: int, metrics: dict[str, float], saved: list[list[str]], output: bytes) -> bytes:
     """A `Done` frame around an *output* that is JSON already."""
-    body = b"%s,%s]" % (_dumps(["Done", number, metrics, saved, None])[:-1], output)
+    body = b'["Done",%d,%s,%s,null,%s]' % (number, _dumps(metrics), _dumps(saved) if saved else b"[]", output)
     return _LENGTH.pack(len(body)) + body
 
 
