@@ -16,7 +16,8 @@ for at = 10, #ARGV, 5 do
   -- but that nobody claimed since, is closed all the same.
   if not closed[id] and live[1] == ARGV[at + 1] and live[2] == ARGV[at + 2] then
     if live[7] == '1' then publish(id, tonumber(live[5] or 1) + 1, 'job.' .. ARGV[at + 3], ARGV[at + 4]) end
-    if not is_leased(live[8]) then take_out(id, opened(call('HGET', JOBS, id)), live[8], live[2]) end
+    local job = not is_leased(live[8]) and read(id)
+    if job then take_out(id, job, live[8], live[2]) end
     forget(id, live[3], tonumber(live[4]), live[7], live[6])
     closed[id] = true
     finished[#finished + 1] = 1
@@ -41,7 +42,8 @@ local function lose(id)
   local live = call('HMGET', key, 'action', 'counted', 'cancel', 'attempt', 'executor', 'history', 'events', 'stream',
     'told')
   if live[1] then return to_settle(id, live[1]) end
-  local job = opened(call('HGET', JOBS, id))
+  local job = read(id)
+  if not job then return end
   local counted = tonumber(live[2] or 0) + 1
   local lost = string.format('{"number":%s,"outcome":"lost","error":null,"executor_id":%s,"ended_ms":%.0f}',
     live[4], cjson.encode(live[5]), NOW)
@@ -74,9 +76,12 @@ end
 local expiry_due = first_due(EXPIRY)
 if expiry_due and expiry_due <= NOW then
   for _, id in ipairs(due(EXPIRY)) do
-    local live = call('HMGET', LIVE .. id, 'state', 'attempt')
-    take_out(id, opened(call('HGET', JOBS, id)), live[1], live[2])
-    to_settle(id, 'settle_expired')
+    local job = read(id)
+    if job then
+      local live = call('HMGET', LIVE .. id, 'state', 'attempt')
+      take_out(id, job, live[1], live[2])
+      to_settle(id, 'settle_expired')
+    end
   end
   expiry_due = first_due(EXPIRY)
 end
@@ -86,12 +91,11 @@ local delayed_due = first_due(DELAYED)
 if delayed_due and delayed_due <= NOW then
   for _, id in ipairs(due(DELAYED)) do
     call('ZREM', DELAYED, id)
-    local record = call('HGET', JOBS, id)
-    local job = opened(record)
-    if call('HGET', LIVE .. id, 'attempt') then
+    local job, record = read(id)
+    if job and call('HGET', LIVE .. id, 'attempt') then
       call('HSET', LIVE .. id, 'state', 'queued', 'since', NOW)
       make_ready(job.band, FRONT, { id }, NOW)
-    else
+    elseif job then
       call('HSET', JOBS, id, LETTER[job.band] .. struct.pack('>I6I6', NOW, NOW) .. string.sub(record, 14))
       make_ready(job.band, job.tenant, { id }, NOW)
     end
@@ -116,10 +120,12 @@ if ARGV[9] == '1' then
     local id = before[at]
     local live = call('HMGET', LIVE .. id, 'state', 'attempt', 'executor', 'action', 'history', 'claimed')
     if is_leased(live[1]) and tonumber(live[2]) == before[at + 1] and live[3] == executor then
-      local record = call('HGET', JOBS, id)
-      call('ZADD', LEASE, 'XX', until_ms, id)
-      hand(id, opened(record), record, before[at + 1], live[4], live[5], tonumber(live[6]))
-      if not live[4] then want = math.max(0, want - 1) end
+      local job, record = read(id)
+      if job then
+        call('ZADD', LEASE, 'XX', until_ms, id)
+        hand(id, job, record, before[at + 1], live[4], live[5], tonumber(live[6]))
+        if not live[4] then want = math.max(0, want - 1) end
+      end
     end
   end
 end
@@ -183,14 +189,15 @@ end
 local unsettled = settle > 0 and call('ZRANGE', SETTLE, 0, settle - 1) or {}
 for _, id in ipairs(unsettled) do
   call('ZREM', SETTLE, id)
-  local record = call('HGET', JOBS, id)
-  local job = opened(record)
-  local live = call('HMGET', LIVE .. id, 'attempt', 'action', 'history')
-  local attempt = tonumber(live[1] or 0) + 1
-  call('HSET', LIVE .. id, 'epoch', job.epoch, 'tenant', job.tenant, 'bytes', job.bytes, 'attempt', attempt,
-    'state', 'settling', 'executor', executor, 'claimed', NOW)
-  call('ZADD', LEASE, until_ms, id)
-  hand(id, job, record, attempt, live[2], live[3], NOW)
+  local job, record = read(id)
+  if job then
+    local live = call('HMGET', LIVE .. id, 'attempt', 'action', 'history')
+    local attempt = tonumber(live[1] or 0) + 1
+    call('HSET', LIVE .. id, 'epoch', job.epoch, 'tenant', job.tenant, 'bytes', job.bytes, 'attempt', attempt,
+      'state', 'settling', 'executor', executor, 'claimed', NOW)
+    call('ZADD', LEASE, until_ms, id)
+    hand(id, job, record, attempt, live[2], live[3], NOW)
+  end
 end
 
 -- Jobs to run: the bands in order, within one by turn.

@@ -137,6 +137,17 @@ local function opened(record)
   }
 end
 
+-- A job by its id; nil for one whose record is gone (somebody deleted keys by hand): no trace of it is left then, so
+-- that it is in nobody's way, and the sweep brings it back.
+local function read(id)
+  local record = call('HGET', JOBS, id)
+  if record then return opened(record), record end
+  for _, place in ipairs({ DELAYED, LEASE, EXPIRY, SETTLE }) do
+    call('ZREM', place, id)
+  end
+  call('UNLINK', LIVE .. id)
+end
+
 local function is_leased(state)
   return state == 'running' or state == 'starting' or state == 'settling'
 end

@@ -3,7 +3,7 @@
 -- Returns per job: 1 done, 0 stale
 local waking = 0
 
-local function put_back(id, live, delay, entry)
+local function put_back(id, job, live, delay, entry)
   local key = LIVE .. id
   call('ZREM', LEASE, id)
   call('HDEL', key, 'executor', 'claimed', 'started', 'progress', 'detail')
@@ -21,7 +21,6 @@ local function put_back(id, live, delay, entry)
     waking = waking + 1
     return to_settle(id, 'settle_canceled')
   end
-  local job = opened(call('HGET', JOBS, id))
   local number, told = tell(id, live[9], live[10], tonumber(live[6] or 1) + 1, 'job.queued', string.format(
     '{"attempt":%s,"reason":"%s"}', live[2], delay >= 0 and 'failed' or 'handed_back'))
   call('HSET', key, 'state', delay > 0 and 'delayed' or 'queued', 'since', NOW, 'events', number, 'told', told)
@@ -41,8 +40,10 @@ for at = 2, #ARGV, 5 do
   local id = ARGV[at]
   local live = call('HMGET', LIVE .. id, 'epoch', 'attempt', 'state', 'cancel', 'history', 'events', 'action', 'executor',
     'stream', 'told')
-  if live[1] == ARGV[at + 1] and live[2] == ARGV[at + 2] and is_leased(live[3]) then
-    put_back(id, live, tonumber(ARGV[at + 3]), ARGV[at + 4])
+  local is_held = live[1] == ARGV[at + 1] and live[2] == ARGV[at + 2] and is_leased(live[3])
+  local job = is_held and read(id)
+  if job then
+    put_back(id, job, live, tonumber(ARGV[at + 3]), ARGV[at + 4])
     answer[#answer + 1] = 1
   else
     answer[#answer + 1] = 0
