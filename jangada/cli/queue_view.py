@@ -20,8 +20,9 @@ _BLOCKS = " ▁▂▃▄▅▆▇█"
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _REMEMBERED = 40
 _TREND_S = 10.0
-_NARROW = 100
-"""Columns of a terminal below which the bar and the history are left out."""
+_WIDE = 110
+_SPARK = 20
+_LEAST_BAR, _MOST_BAR = 10, 40
 
 
 @dataclass(slots=True)
@@ -52,33 +53,42 @@ class History:
 
 
 def overview(queues: Sequence[Queue], histories: Mapping[str, History], console: Console) -> RenderableType:
-    """All queues, one per line."""
-    wide = console.width >= _NARROW
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("queue", no_wrap=True)
-    if wide:
-        table.add_column("waiting by priority", no_wrap=True, min_width=28)
-    for name in (*BANDS, "delayed", "running", "dead", "oldest"):
-        table.add_column(name, justify="right", no_wrap=True)
-    if any(history.trend_per_s is not None for history in histories.values()):
-        table.add_column("trend", justify="right", no_wrap=True)
-        if wide:
-            table.add_column("", no_wrap=True)
-    longest = max((sum(queue.ready.values()) for queue in queues), default=0)
-    for queue in queues:
-        history = histories.get(queue.name, History())
-        cells: list[RenderableType] = [_name(queue)]
-        if wide:
-            cells.append(_stacked(queue, longest, 28))
-        cells += [_count(queue.ready[band], BAND_STYLES[band]) for band in BANDS]
-        cells += [_count(queue.delayed, "cyan"), _count(queue.leased, "green"), _count(queue.dead, "bold red")]
-        cells.append(seconds(queue.oldest_s))
-        if len(table.columns) > len(cells):
-            cells.append(trend_text(history.trend_per_s))
-        if len(table.columns) > len(cells):
-            cells.append(Text(history.line()[-20:], style="dim"))
+    """All queues, one per line. A narrow terminal loses the history first, then the bar."""
+    shown = [(queue, histories.get(queue.name, History())) for queue in queues]
+    has_trend = any(history.trend_per_s is not None for _, history in shown)
+    columns = [("queue", [_name(queue) for queue in queues]), *_numbers(queues)]
+    if has_trend:
+        columns.append(("trend", [Text.from_markup(trend_text(history.trend_per_s)) for _, history in shown]))
+    # Steady while numbers change: what grows by a digit must not move all the rest.
+    widths = {"oldest": 7, "trend": 8} | dict.fromkeys(BANDS, 6)
+    taken = [max(len(title), widths.get(title, 0), *(cell.cell_len for cell in cells)) for title, cells in columns]
+    gap = 2 if console.width >= _WIDE else 1
+    free = console.width - sum(taken) - gap * len(taken)
+    if has_trend and free >= _LEAST_BAR + _SPARK + gap:
+        columns.append(("", [Text(history.line()[-_SPARK:].rjust(_SPARK), style="dim") for _, history in shown]))
+        free -= _SPARK + gap
+    if free >= _LEAST_BAR:
+        width = min(_MOST_BAR, free)
+        longest = max(sum(queue.ready.values()) for queue in queues)
+        columns.insert(1, ("waiting".ljust(width), [_stacked(queue, longest, width) for queue in queues]))
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, gap, 0, 0))
+    for title, _ in columns:
+        is_left = title in {"queue", ""} or title.startswith("waiting")
+        table.add_column(title, justify="left" if is_left else "right", no_wrap=True, min_width=widths.get(title))
+    for cells in zip(*(cells for _, cells in columns), strict=True):
         table.add_row(*cells)
     return table
+
+
+def _numbers(queues: Sequence[Queue]) -> list[tuple[str, list[Text]]]:
+    bands = [(band, [_count(queue.ready[band], BAND_STYLES[band]) for queue in queues]) for band in BANDS]
+    return [
+        *bands,
+        ("delayed", [_count(queue.delayed, "cyan") for queue in queues]),
+        ("running", [_count(queue.leased, "green") for queue in queues]),
+        ("dead", [_count(queue.dead, "bold red") for queue in queues]),
+        ("oldest", [Text(seconds(queue.oldest_s)) for queue in queues]),
+    ]
 
 
 def detail(queue: Queue, history: History, console: Console) -> RenderableType:
@@ -159,5 +169,5 @@ def _stacked(queue: Queue, longest: int, width: int) -> Text:
     return text
 
 
-def _count(value: int, style: str) -> str:
-    return f"[{style}]{value}[/]" if value else "[dim]0[/]"
+def _count(value: int, style: str) -> Text:
+    return Text(str(value), style=style if value else "dim")
