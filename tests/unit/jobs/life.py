@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from jangada.clock import utc_now
-from jangada.errors import JangadaError, StoreUnavailableError
+from jangada.errors import JangadaError, QueueDrainingError, StoreUnavailableError
 from jangada.ids import new_id
 from jangada.jobs.execution import Completion, JobExecution
-from jangada.jobs.job import AttemptFailure, ErrorCode, Job, JobStatus, Policy, Priority
+from jangada.jobs.job import AttemptFailure, ErrorCode, Job, JobStatus, Policy, Priority, Unique
 from jangada.jobs.queue import JobQueue, Lease, LeaseAction, LeaseState, QueueLimits
 from jangada.jobs.service import JobService
 from jangada.jobs.store import JobFilter, JobStore
@@ -121,9 +121,20 @@ class Life(RuleBasedStateMachine):
         max_attempts=st.integers(1, 3),
         ttl_s=st.sampled_from([None, None, 20.0]),
         deadline_s=st.sampled_from([None, None, 45.0]),
+        delay_s=st.sampled_from([None, None, 10.0]),
+        unique=st.sampled_from([None, None, None, "a", "b"]),
+        unique_s=st.sampled_from([None, 30.0]),
     )
     def submit(
-        self, tenant: str, priority: Priority, max_attempts: int, ttl_s: float | None, deadline_s: float | None
+        self,
+        tenant: str,
+        priority: Priority,
+        max_attempts: int,
+        ttl_s: float | None,
+        deadline_s: float | None,
+        delay_s: float | None,
+        unique: str | None,
+        unique_s: float | None,
     ) -> str:
         now = self.world.clock()
         waits = [seconds for seconds in (ttl_s, deadline_s) if seconds is not None]
@@ -140,14 +151,35 @@ class Life(RuleBasedStateMachine):
             policy=Policy(queue_ttl_s=ttl_s, deadline_s=deadline_s, max_attempts=max_attempts),
             expires_at=now + timedelta(seconds=min(waits)) if waits else None,
             deadline_at=None if deadline_s is None else now + timedelta(seconds=deadline_s),
+            run_at=None if delay_s is None else now + timedelta(seconds=delay_s),
+            unique=None if unique is None else Unique(unique, unique_s and now + timedelta(seconds=unique_s)),
         )
         try:
-            self.service.submit(job)
+            got = self.service.submit(job)
         except JangadaError:
             assert self.world.store.get(job.id) is None
+            return job.id
+        if got.id != job.id:
+            assert self.world.store.get(job.id) is None
+            assert got.unique is not None
+            assert (got.unique.key, got.tenant_id) == (unique, tenant)
+            assert not got.is_final or got.unique.until is not None
+            assert got.id in self.accepted
         else:
             self.accepted[job.id] = job
-        return job.id
+        return got.id
+
+    @rule(tenant=st.sampled_from(TENANTS))
+    def nothing_new_enters_a_draining_queue(self, tenant: str) -> None:
+        self.world.queue.drain(QUEUE)
+        job = Job(new_id("job"), tenant, "toy", "1", "toy", QUEUE, None, self.world.clock())
+        try:
+            self.service.submit(job)
+        except QueueDrainingError:
+            assert self.world.store.get(job.id) is None
+        else:
+            raise AssertionError("a draining queue took a job")
+        self.world.queue.resume(QUEUE)
 
     @rule(job_id=jobs)
     def submit_again(self, job_id: str) -> None:
@@ -182,6 +214,8 @@ class Life(RuleBasedStateMachine):
         for lease in leases:
             assert lease.action is LeaseAction.RUN
             assert lease.job_id in self.accepted
+            run_at = self.accepted[lease.job_id].run_at
+            assert run_at is None or run_at <= self.world.clock() + timedelta(seconds=1)
             self.runs[lease.job_id] += 1
         return leases
 
@@ -278,6 +312,15 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def an_end_is_told_once(self) -> None:
         assert set(self.told.values()) <= {1}
+
+    @invariant()
+    def a_unique_key_is_one_jobs(self) -> None:
+        unfinished = [
+            (job.tenant_id, job.unique.key)
+            for job in self.world.store.get_many(list(self.accepted)).values()
+            if job.unique is not None and job.unique.until is None and not job.is_final
+        ]
+        assert len(unfinished) == len(set(unfinished))
 
     @invariant()
     def no_accepted_job_is_gone(self) -> None:
