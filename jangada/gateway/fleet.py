@@ -89,6 +89,7 @@ class Fleet:
             sum(member.restarts for member in self._members),
             notes[-1] if notes else "",
             max(0.0, min(starts) - time.monotonic()) if starts else None,
+            outdated=len(self._old()),
         )
 
     async def remove(self) -> None:

@@ -32,7 +32,8 @@ class FunctionState:
     How a function is: replicas ready to answer, restarts of its replicas since they were started.
 
     *note* is the last thing that went wrong, *again_in_s* when the next start is tried,
-    *limits* says which limits are not enforced here.
+    *limits* says which limits are not enforced here, *outdated* counts the replicas of an
+    earlier deployment that still answer.
     """
 
     available: int = 0
@@ -40,6 +41,7 @@ class FunctionState:
     note: str = ""
     again_in_s: float | None = None
     limits: str = ""
+    outdated: int = 0
 
     def to_annotations(self) -> dict[str, str]:
         """What `faas-cli describe` shows of it beside the deployment's own; nothing while all is well."""
@@ -47,6 +49,7 @@ class FunctionState:
         if self.again_in_s is not None:
             found["next-start"] = f"in {self.again_in_s:.1f} s"
         found["limits"] = self.limits
+        found["updating"] = f"{self.outdated} replicas of an earlier deployment" if self.outdated else ""
         return {STATUS_PREFIX + name: text for name, text in found.items() if text}
 
 

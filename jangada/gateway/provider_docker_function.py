@@ -91,7 +91,10 @@ class DockerFunction:
         ready = len(self.ready())
         note = (notes or [self._note])[-1] if ready < self.wished else ""
         again_in_s = self._not_before - time.monotonic()
-        return FunctionState(ready, self.restarts, note, again_in_s if note and again_in_s > 0 else None)
+        soon = again_in_s if note and again_in_s > 0 else None
+        stay = (copy for copy in self._copies.values() if not copy.is_leaving)
+        outdated = sum(copy.container.revision != self._revision for copy in stay)
+        return FunctionState(ready, self.restarts, note, soon, outdated=outdated)
 
     def suspect(self, replica: Replica) -> bool:
         """Ask *replica* again whether it is ready; False when it is none of ours."""
