@@ -1,13 +1,16 @@
 """
 What a hop costs: one function that takes 5 ms, called directly, through our gateway, and through nginx.
 
-    python -m benchmarks.gateway.overhead [--seconds 4] [--rounds 3] [--streams 1000] [--out benchmarks/results]
+    python -m benchmarks.gateway.overhead [--seconds 2] [--rounds 7] [--streams 1000] [--out benchmarks/results]
 
-The three ways take turns in one run, so that whatever else the machine does meets them
-alike. 16 connections give the throughput, one connection the added time. Then event
-streams are held open, which shows the memory of each, and a function that has no
-replica is called, which shows the cold start. Writes ``gateway_overhead.json`` and
-``gateway_overhead.png``. Without nginx on the machine that way is left out.
+The three ways take turns in short rounds of one run, so that whatever else the machine
+does meets them alike; figures are medians of the rounds. 16 connections give the
+throughput, one connection the added time, and the processor time that the hop, the
+function and the load generator spent on a request shows who is the bound: on a machine
+of two cores all of them share these. Then event streams are held open, which shows the
+memory of each, and a function that has no replica is called, which shows the cold
+start. Writes ``gateway_overhead.json`` and ``gateway_overhead.png``. Without nginx on
+the machine that way is left out.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import asyncio
 import base64
 import json
 import os
+import re
 import resource
 import shutil
 import statistics
@@ -26,9 +30,10 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
+import uvloop
 
 from tests.servers import free_port, until
 
@@ -142,7 +147,9 @@ class Stage:
     def _begin(self) -> None:
         until(self._is_ready, within_s=30, every_s=0.05)
         rows = json.loads((self._folder / "functions.json").read_text())
-        self.function_port = next(row["port"] for row in rows if row["part"].startswith("function:bench"))
+        bench = next(row for row in rows if row["part"].startswith("function:bench"))
+        self.function_port = bench["port"]
+        self.function = psutil.Process(bench["pid"])
         self.gateway = psutil.Process(self.process.pid)
         self.nginx = self._nginx()
 
@@ -169,6 +176,15 @@ class Stage:
         if self.nginx is not None:
             found["nginx"] = (self.nginx_port, "/function/bench/x")
         return found
+
+    def hop(self, name: str) -> list[psutil.Process]:
+        """The processes that are between client and function on that way."""
+        if name == "gateway":
+            return [self.gateway]
+        if name == "nginx" and self.nginx is not None:
+            master = psutil.Process(self.nginx.pid)
+            return [master, *master.children()]
+        return []
 
     def system(self, method: str, path: str, body: Any) -> int:
         """Ask the control API; the status."""
@@ -198,48 +214,114 @@ def _answers(port: int) -> bool:
     return True
 
 
+class _Caller(asyncio.Protocol):
+    """One connection of the load generator: the next request when the answer is whole. As little as can be done."""
+
+    def __init__(self, request: bytes, took: list[float], end: float, over: asyncio.Future[None]) -> None:
+        self._request = request
+        self._took = took
+        self._end = end
+        self._over = over
+        self._received = b""
+        self._began = 0.0
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._ask()
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head, found, body = self._received.partition(b"\r\n\r\n")
+        if not found:
+            return
+        if b" 200 " not in head[:14]:
+            self._stop(SystemExit(head.decode()))
+            return
+        length = _LENGTH.search(head)
+        if length is None or len(body) < int(length[1]):
+            return
+        self._took.append(time.perf_counter() - self._began)
+        self._received = b""
+        if time.perf_counter() < self._end:
+            self._ask()
+        else:
+            self._stop(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._over.done():
+            self._over.set_exception(ConnectionError(f"the connection ended: {exc}"))
+
+    def _ask(self) -> None:
+        self._began = time.perf_counter()
+        self._transport.write(self._request)
+
+    def _stop(self, why: BaseException | None) -> None:
+        if why is None:
+            self._over.set_result(None)
+        else:
+            self._over.set_exception(RuntimeError(str(why)))
+        self._transport.close()
+
+
+_LENGTH = re.compile(rb"(?i)content-length: *([0-9]+)")
+
+
 async def load(port: int, path: str, connections: int, seconds: float) -> list[float]:
     """Seconds that each of the answered requests took."""
     request = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Length: {len(BODY)}\r\n\r\n".encode() + BODY
     took: list[float] = []
     end = time.perf_counter() + seconds
-
-    async def client() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        while (began := time.perf_counter()) < end:
-            writer.write(request)
-            head = (await reader.readuntil(b"\r\n\r\n")).lower()
-            if b" 200 " not in head[:14]:
-                raise SystemExit(head.decode())
-            if b"chunked" in head:
-                await reader.readuntil(b"0\r\n\r\n")
-            else:
-                await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
-            took.append(time.perf_counter() - began)
-        writer.close()
-
-    await asyncio.gather(*(client() for _ in range(connections)))
+    loop = asyncio.get_running_loop()
+    over = [loop.create_future() for _ in range(connections)]
+    for one in over:
+        await loop.create_connection(lambda one=one: _Caller(request, took, end, one), "127.0.0.1", port)  # type: ignore[misc]
+    await asyncio.gather(*over)
     return took
 
 
+def _cpu_s(processes: list[psutil.Process]) -> float:
+    """Processor time of *processes* so far."""
+    return sum(times.user + times.system for times in (process.cpu_times() for process in processes))
+
+
+def turn(stage: Stage, name: str, seconds: float) -> dict[str, float]:
+    """One way, measured once."""
+    port, path = stage.ways()[name]
+    parts = {"hop": stage.hop(name), "function": [stage.function], "generator": [psutil.Process()]}
+    before = {part: _cpu_s(processes) for part, processes in parts.items()}
+    answered = len(uvloop.run(load(port, path, CONNECTIONS, seconds)))
+    spent = {part: (_cpu_s(processes) - before[part]) / answered * 1000 for part, processes in parts.items()}
+    alone = statistics.median(uvloop.run(load(port, path, 1, seconds / 2))) * 1000
+    return {"rate": answered / seconds, "p50_ms": alone} | {f"{part}_cpu_ms": value for part, value in spent.items()}
+
+
 def throughput(stage: Stage, rounds: int, seconds: float) -> dict[str, dict[str, float]]:
-    """Requests/s with 16 connections and p50 with one, each the median of the rounds."""
-    many: dict[str, list[float]] = {}
-    single: dict[str, list[float]] = {}
-    for _ in range(rounds):
-        for name, (port, path) in stage.ways().items():
-            many.setdefault(name, []).append(len(asyncio.run(load(port, path, CONNECTIONS, seconds))) / seconds)
-            single.setdefault(name, []).append(statistics.median(asyncio.run(load(port, path, 1, seconds / 2))) * 1000)
-    rates = {name: statistics.median(found) for name, found in many.items()}
-    times = {name: statistics.median(found) for name, found in single.items()}
+    """Each way against the direct one of the same round: the median of the rounds."""
+    names = list(stage.ways())
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    for number in range(rounds):
+        # Another one begins each time: nobody always comes after the same neighbour.
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            found[name].append(turn(stage, name, seconds))
+
+    def median(name: str, key: str) -> float:
+        return statistics.median(one[key] for one in found[name])
+
+    def against(name: str, key: str) -> list[tuple[float, float]]:
+        return [(one[key], direct[key]) for one, direct in zip(found[name], found["direct"], strict=True)]
+
     return {
         name: {
-            "requests_per_s": round(rates[name], 1),
-            "share_of_direct": round(rates[name] / rates["direct"], 3),
-            "p50_one_connection_ms": round(times[name], 3),
-            "added_p50_ms": round(times[name] - times["direct"], 3),
+            "requests_per_s": round(median(name, "rate"), 1),
+            "share_of_direct": round(statistics.median(a / b for a, b in against(name, "rate")), 3),
+            "p50_one_connection_ms": round(median(name, "p50_ms"), 3),
+            "added_p50_ms": round(statistics.median(a - b for a, b in against(name, "p50_ms")), 3),
+            "hop_cpu_ms": round(median(name, "hop_cpu_ms"), 3),
+            "function_cpu_ms": round(median(name, "function_cpu_ms"), 3),
+            "generator_cpu_ms": round(median(name, "generator_cpu_ms"), 3),
         }
-        for name in rates
+        for name in names
     }
 
 
@@ -306,25 +388,27 @@ def plot(result: dict[str, Any], path: Path) -> None:
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=4.0)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--streams", type=int, default=1000)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
     options = parser.parse_args()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard if soft < hard else soft, hard))
+    load_before = [round(one, 1) for one in os.getloadavg()]
     with tempfile.TemporaryDirectory() as folder:
         stage = Stage(Path(folder))
         try:
-            asyncio.run(load(stage.port, "/function/bench/x", CONNECTIONS, 1.0))
+            uvloop.run(load(stage.port, "/function/bench/x", CONNECTIONS, 1.0))
             ways = throughput(stage, options.rounds, options.seconds)
             cold = cold_start(stage, 5)
             open_streams = asyncio.run(streams(stage, options.streams))
         finally:
             stage.close()
     result = {
+        "load_after": [round(one, 1) for one in os.getloadavg()],
         "cores": os.cpu_count(),
-        "load_before": [round(one, 1) for one in os.getloadavg()],
+        "load_before": load_before,
         "connections": CONNECTIONS,
         "function_ms": 5,
         "rounds": options.rounds,

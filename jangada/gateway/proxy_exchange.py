@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from jangada.gateway import refusal as refusals
 from jangada.gateway.accounting import FunctionAccount
-from jangada.gateway.headers import answer_head, new_marks, request_head
+from jangada.gateway.headers import new_marks, request_head
 from jangada.gateway.http1 import AnswerHead, RequestHead
 from jangada.gateway.provider import Replica
+from jangada.gateway.proxy_answer import Answer
 from jangada.gateway.proxy_upstream import Upstream
-from jangada.gateway.refusal import Refusal, written
+from jangada.gateway.refusal import Refusal
 from jangada.gateway.resolver import NoReplicaError
 from jangada.gateway.route import Invocation
 from jangada.logs import get_logger
@@ -24,12 +25,8 @@ if TYPE_CHECKING:
 CLIENT_LEFT = 499
 """Accounted when the client closed the connection before its answer; never sent."""
 
-SMALL_BYTES = 64 * 1024
-"""An answer that says it is no longer is sent when it is whole: a function that dies in it still gives a clean 502."""
-
 _MOST_HELD_BYTES = 64 * 1024
 _CONNECT_TRIES = 3
-_WITHOUT_BODY = frozenset({204, 304})
 _SWITCHING = 101
 _CONTINUE = 100
 _ERRORS = 400
@@ -48,15 +45,12 @@ class Exchange:
     __slots__ = (
         "_account",
         "_answer",
-        "_answer_is_chunked",
         "_client",
         "_content",
-        "_held",
         "_held_bytes",
         "_invocation",
         "_is_over",
         "_is_raw",
-        "_keeps",
         "_marks",
         "_moved_at",
         "_proxy",
@@ -67,7 +61,6 @@ class Exchange:
         "_upgrade",
         "_upstream",
         "_upstream_held",
-        "_writes_head",
     )
 
     def __init__(self, proxy: Proxy, client: Client, request: RequestHead, invocation: Invocation) -> None:
@@ -84,14 +77,11 @@ class Exchange:
         self._upstream: Upstream | None = None
         self._upstream_held = False
         self._task: asyncio.Task[None] | None = None
-        # The request's body until there is a connection; then the answer until it may go out.
+        # The request's body until there is a connection.
         self._content: list[bytes] = []
-        self._held: list[bytes] = []
         self._held_bytes = 0
-        self._is_over = self._is_raw = self._keeps = False
-        self._answer: AnswerHead | None = None
-        self._answer_is_chunked = False
-        self._writes_head = False
+        self._is_over = self._is_raw = False
+        self._answer = Answer(request, self._marks, proxy.served_by, client.write)
 
     @property
     def is_raw(self) -> bool:
@@ -144,7 +134,7 @@ class Exchange:
 
     def client_erred(self) -> None:
         """What the client sent is no body."""
-        if self._writes_head:
+        if self._answer.has_begun:
             self._client.abort()
             self._end(CLIENT_LEFT, reuse=False)
         else:
@@ -155,7 +145,7 @@ class Exchange:
         idle_s = self._proxy.idle_s
         if self._upstream is None or self._is_raw or now - self._moved_at <= idle_s:
             return
-        if self._writes_head:
+        if self._answer.has_begun:
             self._client.abort()
             self._end(CLIENT_LEFT if self._upstream_held else refusals.UPSTREAM_TIMEOUT.status, reuse=False)
         elif not self._client.has_whole_body and not self._client.is_held:
@@ -173,61 +163,41 @@ class Exchange:
     def informed(self, head: AnswerHead) -> None:
         """See `proxy_upstream.Listener`."""
         # Its `100-continue` was answered by the gateway.
-        if head.status != _CONTINUE and self._request.is_11 and not self._writes_head:
-            self._client.write(
-                b"HTTP/1.1 %d %b\r\n%b\r\n"
-                % (head.status, head.reason, b"".join(b"%b: %b\r\n" % field for field in head.fields))
-            )
+        if head.status != _CONTINUE:
+            self._answer.inform(head)
 
     def answered(self, head: AnswerHead) -> None:
         """See `proxy_upstream.Listener`."""
-        self._answer = head
         self._moved_at = time.monotonic()
         if head.status == _SWITCHING:
             self._switch(head)
-            return
-        if self._upgrade and head.status < _ERRORS:
+        elif self._upgrade and head.status < _ERRORS:
             detail = f"{self._invocation.shown} opens no WebSocket: it answered {head.status}"
             self._refuse(refusals.BAD_UPSTREAM, detail)
-            return
-        first = self._head_of(head)
-        is_small = head.length is not None and head.length <= SMALL_BYTES and self._request.method != b"HEAD"
-        if is_small:
-            self._held.append(first)
         else:
-            self._write(first)
+            self._answer.begin(head, keep=self._keeps_alive())
 
     def answer_content(self, content: bytes) -> None:
         """See `proxy_upstream.Listener`."""
         self._moved_at = time.monotonic()
-        if self._answer_is_chunked:
-            self._write(b"%x\r\n%b\r\n" % (len(content), content))
-        elif self._held:
-            self._held.append(content)
-        else:
-            self._write(content)
+        self._answer.content(content)
 
     def completed(self) -> None:
         """See `proxy_upstream.Listener`."""
-        assert self._answer is not None  # noqa: S101 - no answer is whole before its head
         if self._is_raw:
             self._client.finish(keep=False)
             self._end(_SWITCHING, reuse=False)
             return
-        if self._answer_is_chunked:
-            self._write(b"0\r\n\r\n")
-        elif self._held:
-            self._write(b"".join(self._held))
-        has_sent_all = self._client.has_whole_body
-        self._end(self._answer.status, reuse=has_sent_all)
-        self._client.finish(keep=self._keeps)
+        self._answer.complete()
+        self._end(self._answer.status, reuse=self._client.has_whole_body)
+        self._client.finish(keep=self._answer.keeps)
 
     def broke(self, why: str) -> None:
         """See `proxy_upstream.Listener`."""
         if self._is_raw:
             self._client.finish(keep=False)
             self._end(_SWITCHING, reuse=False)
-        elif self._writes_head:
+        elif self._answer.has_begun:
             # The status is out already. An aborted connection is the one way left to say "incomplete".
             self._client.abort()
             self._end(refusals.BAD_UPSTREAM.status, reuse=False)
@@ -300,28 +270,6 @@ class Exchange:
         if self._request.expects_continue and not self._client.has_whole_body:
             self._client.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    def _head_of(self, head: AnswerHead) -> bytes:
-        """The head of the answer for the client, with its framing decided."""
-        length, has_body = head.length, self._request.method != b"HEAD" and head.status not in _WITHOUT_BODY
-        framing = b""
-        if length is not None and head.status != 204:
-            framing = b"Content-Length: %d\r\n" % length
-        elif has_body and self._request.is_11:
-            self._answer_is_chunked = True
-            framing = b"Transfer-Encoding: chunked\r\n"
-        self._keeps = self._keeps_alive() and (length is not None or self._answer_is_chunked or not has_body)
-        if not self._keeps:
-            framing += b"Connection: close\r\n"
-        elif not self._request.is_11:
-            framing += b"Connection: keep-alive\r\n"
-        content_type = b""
-        if head.status not in _WITHOUT_BODY and length != 0:
-            # As OpenFaaS has it: a body that the function gave no type has the request's.
-            content_type = self._request.first(b"content-type") or b"text/plain"
-        return answer_head(
-            head, self._marks, served_by=self._proxy.served_by, content_type=content_type, framing=framing
-        )
-
     def _keeps_alive(self) -> bool:
         return self._request.keeps_alive and self._client.has_whole_body and not self._proxy.is_draining
 
@@ -330,20 +278,8 @@ class Exchange:
             self._refuse(refusals.BAD_UPSTREAM, f"{self._invocation.shown} changed a protocol that nobody asked it to")
             return
         self._is_raw = True
-        first = answer_head(
-            head,
-            self._marks,
-            served_by=self._proxy.served_by,
-            content_type=b"",
-            framing=b"",
-            upgrade=self._upgrade,
-        )
-        self._write(first)
+        self._answer.switch(head, self._upgrade)
         self._client.turn_raw()
-
-    def _write(self, data: bytes) -> None:
-        self._writes_head = True
-        self._client.write(data)
 
     def _unknown(self) -> tuple[Refusal, str]:
         invocation = self._invocation
@@ -357,19 +293,7 @@ class Exchange:
         if self._is_over:
             return
         keep = self._keeps_alive()
-        request_id = self._request.first(b"x-request-id") or b""
-        connection = ("" if self._request.is_11 else "keep-alive") if keep else "close"
-        self._client.write(
-            written(
-                kind,
-                detail,
-                problem=self._invocation.is_public,
-                call_id=self._marks.call_id,
-                request_id=request_id.decode("latin-1"),
-                is_head=self._request.method == b"HEAD",
-                connection=connection,
-            )
-        )
+        self._answer.refuse(kind, detail, problem=self._invocation.is_public, keep=keep)
         self._end(kind.status, reuse=False)
         self._client.finish(keep=keep)
 

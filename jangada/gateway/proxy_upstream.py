@@ -78,6 +78,11 @@ class Upstream(asyncio.Protocol):
             return True
         return self._socket.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 1)[0] == _ESTABLISHED
 
+    @property
+    def is_flushed(self) -> bool:
+        """Whether the function's side took all that was written."""
+        return self._transport is not None and self._transport.get_write_buffer_size() == 0
+
     def use(self, listener: Listener, *, is_head: bool) -> None:
         """Tell *listener* of the next answer; *is_head* when it is one to HEAD, which has no body."""
         self._listener = listener
@@ -261,7 +266,7 @@ class Pool:
 
     def put(self, upstream: Upstream) -> None:
         """It can have its next request, unless it is spent."""
-        if upstream.is_spent or upstream.kept_s <= 0:
+        if upstream.is_spent or upstream.kept_s <= 0 or not upstream.is_flushed:
             upstream.close()
             return
         upstream.idle_since = self._clock()

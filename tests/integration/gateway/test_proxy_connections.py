@@ -11,7 +11,7 @@ import time
 import pytest
 import uvloop
 
-from jangada.gateway import proxy_client, proxy_exchange
+from jangada.gateway import proxy_answer, proxy_client
 from jangada.gateway.provider import Replica
 from tests.fixed_provider import FixedProvider, function
 from tests.integration.gateway.upstream import Upstream, ok, running_gateway
@@ -416,7 +416,7 @@ def test_who_is_being_answered_when_the_gateway_stops_is_answered(front, upstrea
 
 def test_an_answer_is_small_by_what_it_says(front, upstream):
     """At the limit it is sent whole or not at all; one byte more, and it is sent as it comes."""
-    for size, status in ((proxy_exchange.SMALL_BYTES, 502), (proxy_exchange.SMALL_BYTES + 1, 200)):
+    for size, status in ((proxy_answer.SMALL_BYTES, 502), (proxy_answer.SMALL_BYTES + 1, 200)):
 
         def half(_, connection, size=size):
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\nhalf" % size)

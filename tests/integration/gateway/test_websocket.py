@@ -20,6 +20,8 @@ CLOSED = web.AppKey("closed", list)
 async def _echo(request: web.Request) -> web.StreamResponse:
     if request.path == "/plain":
         return web.Response(text="no")
+    if request.path == "/guarded":
+        return web.Response(status=401, text="who?")
     here = web.WebSocketResponse(protocols=("chat.v2",))
     await here.prepare(request)
     await here.send_str(
@@ -99,6 +101,55 @@ def test_a_function_that_speaks_none_is_a_502():
             with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
                 await session.ws_connect(url + "/plain")
             assert caught.value.status == 502
+
+    asyncio.run(story())
+
+
+def test_a_function_that_refuses_a_websocket_tells_why_itself():
+    async def story():
+        async with staged() as (_, session, url, _closed):
+            headers = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+            async with session.get(url + "/guarded", headers=headers) as answer:
+                assert (answer.status, await answer.text()) == (401, "who?")
+
+    asyncio.run(story())
+
+
+def test_what_is_sent_with_the_handshake_and_after_it_is_no_http_to_the_gateway():
+    """Bytes that look like a request are the function's, as all others: nothing is read, nothing is added."""
+
+    async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nfirst")
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
+
+    async def story():
+        behind, front = await asyncio.start_server(tunnel, "127.0.0.1", 0), socket.create_server(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{behind.sockets[0].getsockname()[1]}"
+        provider = FixedProvider([function()], [Replica("echo", address)])
+        gateway = Gateway(provider, version="9.9.9", stack=provider.stack)
+        await gateway.start(front)
+        reader, writer = await asyncio.open_connection(*front.getsockname())
+        request = b"GET /system/functions HTTP/1.1\r\nHost: x\r\n\r\n"
+        try:
+            writer.write(
+                b"GET /function/echo HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n" + request
+            )
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 101 ")
+            assert b"upgrade: websocket\r\n" in head.lower()
+            assert await reader.readexactly(5 + len(request)) == b"first" + request
+            large = bytes(range(256)) * 40_000
+            writer.write(large)
+            assert await reader.readexactly(len(large)) == large
+        finally:
+            writer.close()
+            await writer.wait_closed()
+            await gateway.stop()
+            behind.close()
+            await behind.wait_closed()
 
     asyncio.run(story())
 
