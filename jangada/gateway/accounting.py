@@ -18,6 +18,12 @@ class CodeAccount:
     seconds: float = 0.0
     buckets: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_S) + 1))
 
+    def observe(self, seconds: float) -> None:
+        """One more, that took so long."""
+        self.count += 1
+        self.seconds += seconds
+        self.buckets[bisect_left(BUCKETS_S, seconds)] += 1
+
 
 @dataclass(slots=True)
 class FunctionAccount:
@@ -67,9 +73,7 @@ class Accounting:
         ended = account.codes.get(code)
         if ended is None:
             ended = account.codes[code] = CodeAccount()
-        ended.count += 1
-        ended.seconds += seconds
-        ended.buckets[bisect_left(BUCKETS_S, seconds)] += 1
+        ended.observe(seconds)
 
     def invocations(self, function: str) -> int:
         """How many invocations ended: what OpenFaaS calls ``invocationCount``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable, Iterator
 
@@ -13,9 +14,33 @@ from jangada.gateway.accounting import BUCKETS_S, Accounting, CodeAccount
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def render(accounting: Accounting, replicas: dict[str, int]) -> str:
+class ControlCalls:
+    """Counts the requests to ``/system``: OpenFaaS' gateway passes them to its provider, which counts them so."""
+
+    def __init__(self) -> None:
+        self._calls: dict[tuple[int, str, str], CodeAccount] = {}
+
+    def observe(self, method: str, pattern: str, code: int, seconds: float) -> None:
+        """One request that the route with *pattern* answered."""
+        path = re.sub(r"\(\?P<(\w+)>[^)]*\)", r"{\1}", pattern).removesuffix("/?")
+        self._calls.setdefault((code, method, path), CodeAccount()).observe(seconds)
+
+    def lines(self) -> Iterator[str]:
+        """Their part of the page."""
+        yield "# HELP provider_http_requests_total Requests for the control of functions that were answered."
+        yield "# TYPE provider_http_requests_total counter"
+        for (code, method, path), ended in sorted(self._calls.items()):
+            yield f'provider_http_requests_total{{code="{code}",method="{method}",path="{path}"}} {ended.count}'
+        yield "# HELP provider_http_request_duration_seconds Seconds that requests for control took."
+        yield "# TYPE provider_http_request_duration_seconds histogram"
+        for (code, method, path), ended in sorted(self._calls.items()):
+            labels = f'code="{code}",method="{method}",path="{path}"'
+            yield from _histogram("provider_http_request_duration_seconds", labels, ended)
+
+
+def render(accounting: Accounting, replicas: dict[str, int], calls: ControlCalls) -> str:
     """The whole page; *replicas* by ``name.namespace``."""
-    return "\n".join(_lines(accounting, replicas)) + "\n"
+    return "\n".join((*_lines(accounting, replicas), *calls.lines())) + "\n"
 
 
 def _lines(accounting: Accounting, replicas: dict[str, int]) -> Iterator[str]:
@@ -33,21 +58,21 @@ def _lines(accounting: Accounting, replicas: dict[str, int]) -> Iterator[str]:
     yield "# TYPE gateway_functions_seconds histogram"
     for function, account in accounts:
         for code, ended in sorted(account.codes.items()):
-            yield from _histogram(f'code="{code}",function_name="{function}"', ended)
+            yield from _histogram("gateway_functions_seconds", f'code="{code}",function_name="{function}"', ended)
     yield "# HELP gateway_service_count Replicas that a function shall have."
     yield "# TYPE gateway_service_count gauge"
     for function, count in sorted(replicas.items()):
         yield f'gateway_service_count{{function_name="{function}"}} {count}'
 
 
-def _histogram(labels: str, ended: CodeAccount) -> Iterator[str]:
+def _histogram(name: str, labels: str, ended: CodeAccount) -> Iterator[str]:
     below = 0
     for bound, count in zip(BUCKETS_S, ended.buckets, strict=False):
         below += count
-        yield f'gateway_functions_seconds_bucket{{{labels},le="{bound:g}"}} {below}'
-    yield f'gateway_functions_seconds_bucket{{{labels},le="+Inf"}} {ended.count}'
-    yield f"gateway_functions_seconds_sum{{{labels}}} {ended.seconds:.6f}"
-    yield f"gateway_functions_seconds_count{{{labels}}} {ended.count}"
+        yield f'{name}_bucket{{{labels},le="{bound:g}"}} {below}'
+    yield f'{name}_bucket{{{labels},le="+Inf"}} {ended.count}'
+    yield f"{name}_sum{{{labels}}} {ended.seconds:.6f}"
+    yield f"{name}_count{{{labels}}} {ended.count}"
 
 
 class MetricsServer:

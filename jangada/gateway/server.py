@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Awaitable, Sequence
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from jangada.gateway.deployment import FunctionDeployment
 from jangada.gateway.headers import CALL_ID, mark
 from jangada.gateway.http1 import MAX_HEAD_BYTES
 from jangada.gateway.listening import HttpServer
-from jangada.gateway.metrics import MetricsServer, render
+from jangada.gateway.metrics import ControlCalls, MetricsServer, render
 from jangada.gateway.provider import Provider
 from jangada.gateway.proxy import Proxy
 from jangada.gateway.refusal import refuse
@@ -68,6 +69,7 @@ class Gateway:
         self.proxy = Proxy(self.resolver, self.accounting, version=version, idle_s=idle_s)
         self._own_routes: HttpServer | None = None
         self._autoscaler = Autoscaler(self.control, provider, self.accounting)
+        self._calls = ControlCalls()
         self._metrics = MetricsServer(self._metrics_page)
         self._credentials = credentials
         self._drain_s = drain_s
@@ -145,10 +147,15 @@ class Gateway:
                 continue
             if self._credentials is not None and not self._credentials.accept(request.headers.get("Authorization")):
                 return system_api.unauthorized()
+            began, response = time.monotonic(), None
             try:
-                return await route.handler(Call(self, request, match))
+                response = await route.handler(Call(self, request, match))
             except Exception as error:  # noqa: BLE001 - what nobody expects is raised again
-                return system_api.failure(error)
+                response = system_api.failure(error)
+            finally:
+                code = response.status if response is not None else 500
+                self._calls.observe(request.method, route.pattern.pattern, code, time.monotonic() - began)
+            return response
         return _router_says(_allowed(GUARDED_ROUTES, path))
 
     async def _answer(self, handling: Awaitable[web.StreamResponse], request: BaseRequest) -> web.StreamResponse:
@@ -161,7 +168,7 @@ class Gateway:
 
     def _metrics_page(self) -> str:
         replicas = {one.deployment.qualified_name: one.replicas for one in self.control.all()}
-        return render(self.accounting, replicas)
+        return render(self.accounting, replicas, self._calls)
 
 
 def _allowed(routes: Sequence[Route], path: str) -> set[str]:

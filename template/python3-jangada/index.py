@@ -21,10 +21,12 @@ from types import FrameType
 from typing import Any
 
 import lifeline
+from deadline import limited
 from loading import LoadError, load_app
 from memory import give_back_large
 from metrics import Metrics, serve_metrics
 from serving import State, close_idle_connections, make_server, run
+from variables import Variables
 
 from jangada import logs
 from jangada.errors import ConfigurationError
@@ -44,19 +46,25 @@ def main(arguments: list[str] | None = None) -> int:
         logs.configure(settings.log_level, settings.log_format)
         # Before the function starts, so that a busy port is said at once.
         listener = _listen(options.host, options.port)
+        variables = _read_variables(options)
         app = load_app(options.function)
     except (ConfigurationError, LoadError, OSError) as error:
         print(f"{options.function}: {error}", file=sys.stderr)  # noqa: T201  (logging may not be set up)
         return EXIT_CONFIGURATION
     log = logs.get_logger(function=options.name)
-    state = State(Metrics(), settings.max_inflight)
+    state = State(Metrics(), variables.max_inflight or settings.max_inflight)
+    body_limit = _body_limit(app, settings)
+    if variables.exec_s is not None:
+        app = limited(app, variables.exec_s, state.max_inflight + settings.threads)
     server = make_server(
         app,
         state,
         listener=listener,
         threads=settings.threads,
-        max_body_bytes=_body_limit(app, settings),
+        max_body_bytes=body_limit,
         log_request=_request_logger(log),
+        silence_s=variables.silence_s,
+        ready_path=variables.ready_path,
     )
     metrics_server = serve_metrics(state.metrics, options.host, options.metrics_port) if options.metrics_port else None
     life = _Life(server, state, options)
@@ -136,8 +144,8 @@ def _read_options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--host", help="address to listen on (default: all in a container, else 127.0.0.1)")
     parser.add_argument("--port", type=int, default=int(os.environ.get("port") or 8080))  # noqa: SIM112  (OpenFaaS' name)
     parser.add_argument("--metrics-port", type=int, default=8081, help="0: none")
-    parser.add_argument("--drain-delay-s", type=float, default=0.5, help="how long to accept after SIGTERM")
-    parser.add_argument("--drain-s", type=float, default=8.0, help="how long requests in flight may take then")
+    parser.add_argument("--drain-delay-s", type=float, help="how long to accept after SIGTERM [0.5]")
+    parser.add_argument("--drain-s", type=float, help="how long requests in flight may take then [8]")
     options = parser.parse_args(arguments)
     in_container = options.function is None
     options.function = options.function or CONTAINER_FOLDER
@@ -146,6 +154,19 @@ def _read_options(arguments: list[str] | None) -> argparse.Namespace:
     wants_lock = in_container and os.environ.get("suppress_lock", "false").lower() != "true"  # noqa: SIM112
     options.lock_file = Path(tempfile.gettempdir(), ".lock") if wants_lock else None
     return options
+
+
+def _read_variables(options: argparse.Namespace) -> Variables:
+    try:
+        variables = Variables.read(os.environ)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
+    # What stands on the command line was meant for this very process.
+    if options.drain_delay_s is None:
+        options.drain_delay_s = 0.5 if variables.drain_delay_s is None else variables.drain_delay_s
+    if options.drain_s is None:
+        options.drain_s = 8.0 if variables.drain_s is None else variables.drain_s
+    return variables
 
 
 def _listen(host: str, port: int) -> socket.socket:

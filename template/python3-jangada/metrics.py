@@ -23,7 +23,7 @@ class Metrics:
     def observe(self, method: str, code: int, seconds: float) -> None:
         """Count one finished request."""
         # Anyone can invent methods; labels are bounded.
-        key = (method if method in _METHODS else "other", code)
+        key = (method.lower() if method in _METHODS else "other", code)
         place = bisect_left(BUCKETS_S, seconds)
         with self._lock:
             if key not in self._totals:

@@ -221,10 +221,17 @@ def make_server(
     threads: int,
     max_body_bytes: int,
     log_request: LogRequest | None = None,
+    silence_s: float | None = None,
+    ready_path: str | None = None,
 ) -> Any:
-    """A waitress server for *app* on *listener*; call its `run`."""
+    """
+    A waitress server for *app* on *listener*; call its `run`.
+
+    A connection that says nothing for *silence_s* is closed. With *ready_path* the
+    application itself is asked, there, whether it is ready.
+    """
     server = create_server(
-        _watched(app, state, log_request),
+        _watched(app, state, log_request, ready_path),
         sockets=[listener],
         _dispatcher=Dispatcher(state, threads),
         _start=False,
@@ -233,7 +240,7 @@ def make_server(
         clear_untrusted_proxy_headers=False,
         connection_limit=MAX_CONNECTIONS,
         backlog=1024,
-        channel_timeout=IDLE_CONNECTION_S,
+        channel_timeout=IDLE_CONNECTION_S if silence_s is None else max(1, round(silence_s)),
         # Lets a long answer notice that its client has gone (environ["waitress.client_disconnected"]).
         channel_request_lookahead=1,
         asyncore_use_poll=True,
@@ -262,12 +269,15 @@ def close_idle_connections(server: Any) -> None:
     server.pull_trigger()
 
 
-def _watched(app: WsgiApp, state: State, log_request: LogRequest | None) -> WsgiApp:
+def _watched(app: WsgiApp, state: State, log_request: LogRequest | None, ready_path: str | None) -> WsgiApp:
     """*app* with the platform's own paths, metrics and one log line per request."""
 
     def watched(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         if path in (HEALTH, READY):
+            if path == READY and ready_path is not None and not (state.draining.is_set() or state.is_full):
+                asked = {"REQUEST_METHOD": "GET", "PATH_INFO": ready_path, "QUERY_STRING": ""}
+                return app(environ | asked, start_response)
             return _answer_platform(path, state, start_response)
         environ["jangada.is_draining"] = state.draining.is_set
         answer = _Answer(environ, state, log_request)

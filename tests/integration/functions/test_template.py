@@ -175,12 +175,47 @@ def test_requests_are_counted(slow: Process):
     slow.get("/nothing")
     text = requests.get(f"http://127.0.0.1:{slow.metrics_port}/metrics", timeout=10).text
     lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
-    assert int(lines['http_requests_total{code="200",method="GET"}']) >= 1
-    assert int(lines['http_requests_total{code="404",method="GET"}']) >= 1
+    assert int(lines['http_requests_total{code="200",method="get"}']) >= 1
+    assert int(lines['http_requests_total{code="404",method="get"}']) >= 1
     assert int(lines["http_requests_in_flight"]) == 0
-    assert int(lines['http_request_duration_seconds_bucket{code="200",method="GET",le="+Inf"}']) >= 1
-    assert float(lines['http_request_duration_seconds_sum{code="200",method="GET"}']) > 0
+    assert int(lines['http_request_duration_seconds_bucket{code="200",method="get",le="+Inf"}']) >= 1
+    assert float(lines['http_request_duration_seconds_sum{code="200",method="get"}']) > 0
     assert "_/ready" not in text
+
+
+def test_openfaas_variables_bound_requests_and_say_where_readiness_is_asked():
+    variables = {"exec_timeout": "300ms", "max_inflight": "2", "ready_path": "/pid", "write_timeout": "1m"}
+    with running("slow", **variables) as function:
+        begun = time.monotonic()
+        late = function.get("/wait?s=15")
+        assert time.monotonic() - begun < 10
+        assert (late.status_code, late.headers["X-OpenFaaS-Internal"]) == (504, "jangada")
+        assert late.json()["detail"] == "no answer within 0.3 s"
+        assert function.get("/pid").json() == {"pid": function.process.pid}
+        assert requests.post(f"{function.url}/echo", data=b"x" * 500, timeout=10).content == b"x" * 500
+        assert function.get("/_/ready").json() == {"pid": function.process.pid}
+        streams = {"Accept": "text/event-stream"}
+        waiting = [threading.Thread(target=function.get, args=("/wait?s=4",), kwargs={"headers": streams})]
+        waiting += [threading.Thread(target=function.get, args=("/wait?s=4",), kwargs={"headers": streams})]
+        for thread in waiting:
+            thread.start()
+        until(lambda: function.get("/pid").status_code == 429)
+        for thread in waiting:
+            thread.join()
+
+
+def test_a_shorter_bound_comes_with_a_request_and_a_longer_one_does_not():
+    with running("slow", exec_timeout="1") as function:
+        assert "within 0.2 s" in function.get("/wait?s=1.5", headers={"X-Timeout": "200ms"}).text
+        assert "within 1 s" in function.get("/wait?s=1.5", headers={"X-Timeout": "1m"}).text
+
+
+@pytest.mark.parametrize("wrong", [{"exec_timeout": "soon"}, {"max_inflight": "-1"}, {"ready_path": "ready"}])
+def test_a_wrong_variable_is_named(wrong):
+    function = Process(TOYS / "slow", **wrong)
+    said = function.process.communicate(timeout=20)[0]
+    assert function.process.returncode == 2
+    assert next(iter(wrong)) in said
 
 
 def test_three_hundred_connections_are_kept(slow: Process):

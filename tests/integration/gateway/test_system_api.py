@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import socket
 import time
 
@@ -321,6 +322,8 @@ def test_metrics_have_a_port_of_their_own_and_openfaas_names(upstream):
                 connection.close()
                 return response.status, body
 
+            ask(front, "GET", "/system/function/echo")
+            ask(front, "DELETE", "/system/namespace/none")
             assert read("/healthz") == (200, "OK")
             assert read("/nothing")[0] == 404
             status, page = read("/metrics")
@@ -332,3 +335,19 @@ def test_metrics_have_a_port_of_their_own_and_openfaas_names(upstream):
     assert 'gateway_functions_seconds_count{code="200",function_name="echo.openfaas-fn"} 1' in lines
     assert 'gateway_service_count{function_name="echo.openfaas-fn"} 1' in lines
     assert "none" not in page
+    assert 'provider_http_requests_total{code="200",method="GET",path="/system/function/{name}"} 1' in lines
+    assert 'provider_http_requests_total{code="404",method="DELETE",path="/system/namespace/{name}"} 1' in lines
+    # All that the contract lists, with its type and its labels [contract §3].
+    for name, kind, labels in (
+        ("gateway_function_invocation_total", "counter", {"function_name", "code"}),
+        ("gateway_function_invocation_started", "counter", {"function_name"}),
+        ("gateway_functions_seconds", "histogram", {"function_name", "code"}),
+        ("gateway_service_count", "gauge", {"function_name"}),
+        ("provider_http_requests_total", "counter", {"code", "method", "path"}),
+        ("provider_http_request_duration_seconds", "histogram", {"code", "method", "path"}),
+    ):
+        assert f"# TYPE {name} {kind}" in lines
+        sample = name + ("_count{" if kind == "histogram" else "{")
+        rows = [line for line in lines if line.startswith(sample)]
+        assert rows, name
+        assert all(set(re.findall(r'(\w+)="', row)) == labels for row in rows), rows
