@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from jangada.executor.loop import ExecutorLoop
     from jangada.jobs.queue import JobQueue
 
+ASYNCHRONOUS = "_async"
+"""The gateway's queue of asynchronous calls, by its name: executor and gateway do not know each other."""
+
 
 class MetricsPage:
     """The page of one executor."""
@@ -33,7 +36,7 @@ class MetricsPage:
     ) -> None:
         gauges = executor_gauges(lambda: loop.slot_states, lambda: loop.unstored, folder, version("jangada"))
         self._executor = Page((*metrics.families, *gauges), algorithm=algorithm, queue=queue_name)
-        self._queues = QueueGauges(queue, algorithms, [queue_name, WEBHOOKS])
+        self._queues = QueueGauges(queue, algorithms, [queue_name, WEBHOOKS, ASYNCHRONOUS])
         self._queue_page = Page(self._queues.families)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.request
 from collections.abc import Iterator
 
@@ -33,9 +34,14 @@ def queue(platform: LivePlatform, *arguments: str) -> dict:
 
 
 def test_prometheus_finds_the_gateway_and_each_executor(platform):
+    with platform.client() as client:
+        client.run("noop", timeout_s=60)
     file = platform.home / "run" / "prometheus-targets.json"
     found = {group["labels"]["job"]: group["targets"] for group in json.loads(file.read_text())}
-    assert "gateway_service_count" in page(*found["jangada-gateway"])
+    gateway = page(*found["jangada-gateway"])
+    # What the board asks the gateway for, with the labels that it asks by.
+    for name in ("gateway_function_invocation_total", "gateway_functions_seconds_bucket"):
+        assert re.search(rf'^{name}{{code="200",function_name="router', gateway, re.MULTILINE), gateway
     assert 'jangada_executor_slots{algorithm="noop",queue="noop"' in page(*found["jangada-executors"])
 
 
@@ -51,7 +57,7 @@ def test_a_paused_queue_is_seen_everywhere_and_goes_on_when_resumed(platform):
         assert 'jangada_queue_ready_jobs{queue="noop",priority="normal"} 1' in page(target)
         assert queue(platform, "resume", "noop")["paused"] is False
         assert client.wait(job, timeout_s=60).succeeded
-        until(lambda: 'jangada_executor_jobs_total{algorithm="noop",queue="noop",status="succeeded"} 1' in page(target))
+        until(lambda: 'jangada_executor_jobs_total{algorithm="noop",queue="noop",status="succeeded"} 2' in page(target))
 
 
 def test_a_queue_that_there_is_not_and_a_key_that_may_not_are_one_clear_line(platform):

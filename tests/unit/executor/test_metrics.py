@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from jangada.algorithms.store_memory import MemoryAlgorithmStore
 from jangada.errors import StoreUnavailableError
+from jangada.executor.heartbeat import Reports
+from jangada.executor.inbox import Inbox
+from jangada.executor.journal import Journal
 from jangada.executor.messages import PROTOCOL, Hello
 from jangada.executor.metrics import ExecutorMetrics, retry_reason
 from jangada.executor.metrics_queues import TURN_S, QueueGauges
@@ -14,6 +19,11 @@ from jangada.jobs.execution import Completion
 from jangada.jobs.job import AttemptFailure, ErrorCode, JobStatus
 from jangada.jobs.queue import Lease, LeaseAction, QueueEntry
 from jangada.jobs.queue_memory import MemoryJobQueue
+
+
+class Quiet(Journal):
+    def _write(self, level: str, event: str, fields: dict[str, object]) -> None:
+        pass
 
 
 def lease(attempt: int = 1, *history: dict[str, object]) -> Lease:
@@ -113,6 +123,31 @@ def test_only_a_lost_attempt_counts_as_a_lost_lease() -> None:
     metrics.ended(None, StopReason.CANCEL)  # type: ignore[arg-type]
     metrics.ended(None, StopReason.LOST)  # type: ignore[arg-type]
     assert sample(Page([metrics.lease_losses]), "jangada_executor_lease_losses_total") == "1"
+
+
+def test_the_slots_news_reach_the_loop_and_the_counters() -> None:
+    class Loop:
+        def __getattr__(self, name: str) -> Callable[..., None]:
+            return lambda *_: called.append(name)
+
+    called: list[str] = []
+    metrics = ExecutorMetrics()
+    inbox = Inbox(Loop(), Reports(), Quiet(), live=False, observer=metrics)  # type: ignore[arg-type]
+    inbox.starting(0)
+    inbox.ready(0, Hello(PROTOCOL, {}, {}, {"setup": 1.0}), True)
+    inbox.ended(None, StopReason.LOST)  # type: ignore[arg-type]
+    inbox.recycled(0, "ran 100 jobs")
+    inbox.starting(0)
+    inbox.unavailable(0, "no module", [])
+    inbox.starting(0)
+    while not inbox.calls.empty():
+        inbox.calls.get()()
+    assert called == ["slot_starting", "slot_ready", "job_ended", "slot_starting", "slot_unavailable", "slot_starting"]
+    page = Page(metrics.families)
+    for reason in ("first", "recycled", "setup_failed"):
+        assert sample(page, f'jangada_executor_child_starts_total{{reason="{reason}"}}') == "1"
+    assert sample(page, "jangada_executor_lease_losses_total") == "1"
+    assert sample(page, 'jangada_executor_setup_seconds_count{phase="setup"}') == "1"
 
 
 def test_calls_of_a_store_are_timed_and_its_absences_counted() -> None:

@@ -13,9 +13,9 @@ import yaml
 
 from jangada.algorithms.store_memory import MemoryAlgorithmStore
 from jangada.executor.metrics import ExecutorMetrics
-from jangada.executor.metrics_page import MetricsPage
-from jangada.gateway.accounting import Accounting
-from jangada.gateway.metrics import render
+from jangada.executor.metrics_page import ASYNCHRONOUS, MetricsPage
+from jangada.gateway import metrics as gateway
+from jangada.gateway.asynchronous_call import QUEUE
 from jangada.jobs.queue_memory import MemoryJobQueue
 from tests.unit.monitoring.promql import groupings, selectors
 
@@ -56,10 +56,9 @@ def shown() -> dict[str, set[str]]:
                 found[family.name + suffix] = own | SCRAPED | {"le"}
         else:
             found[family.name] = own | SCRAPED
-    accounting = Accounting()
-    accounting.end(accounting.begin("router.openfaas-fn"), 200, 0.1)
-    for name, labels in re.findall(r"^(\w+)\{([^}]*)\}", render(accounting, {"router.openfaas-fn": 1}), re.MULTILINE):
-        found.setdefault(name, set(SCRAPED)).update(re.findall(r'(\w+)="', labels))
+    for name, kind in re.findall(r"# TYPE (\w+) (\w+)", Path(gateway.__file__).read_text()):
+        for suffix in ("_bucket", "_sum", "_count") if kind == "histogram" else ("",):
+            found[name + suffix] = {"function_name", "code", "le"} | SCRAPED
     for rule in RULES:
         if "record" in rule:
             found[rule["record"]] = groupings(rule["expr"])
@@ -86,6 +85,10 @@ def test_what_is_asked_for_is_shown_with_these_labels(where: str, expression: st
         assert labels <= known[name], f"{where} selects {name} by {labels - known[name]}, which it does not have"
     every = set().union(*(known[name] for name in asked))
     assert groupings(expression) <= every, f"{where} groups by {groupings(expression) - every}"
+
+
+def test_the_queue_of_asynchronous_calls_is_told_under_the_gateways_name_for_it() -> None:
+    assert ASYNCHRONOUS == QUEUE
 
 
 def test_the_comparison_sees_a_name_and_a_label_that_there_is_not() -> None:
