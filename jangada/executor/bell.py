@@ -19,7 +19,7 @@ class Bell:
         self._execution = execution
         self._on_ring = on_ring
         self._wanted = threading.Event()
-        self._stopped = False
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bell", daemon=True)
 
     def start(self) -> None:
@@ -33,17 +33,21 @@ class Bell:
 
     def stop(self) -> None:
         """Listen no more; the thread ends by itself within `LISTEN_S`."""
-        self._stopped = True
+        self._stopped.set()
         self._wanted.set()
 
     def _run(self) -> None:
-        while not self._stopped:
+        while not self._stopped.is_set():
             self._wanted.wait()
             self._wanted.clear()
             try:
-                while not self._stopped and not self._execution.listen(LISTEN_S):
-                    pass
-                self._on_ring()
+                heard = False
+                while not (heard or self._stopped.is_set()):
+                    heard = self._execution.listen(LISTEN_S)
+                if not self._stopped.is_set():
+                    self._on_ring()
+                elif heard:
+                    self._execution.pass_on()
             except Exception:  # noqa: BLE001 — the loop meets the same failure and reports it
                 time.sleep(random.uniform(0.25, 0.5))
                 self._wanted.set()

@@ -197,7 +197,12 @@ class ExecutorLoop:
         self._outbox.waiting.append(completion_of(job, ending, output_file))
 
     def _look(self) -> None:
-        self._hungry = True
+        if self._stop_asked is None and self._has_room:
+            self._hungry = True
+            return
+        # It was listening from before its slots were taken; a lost bell costs no more than time.
+        with contextlib.suppress(StoreUnavailableError):
+            self._execution.pass_on()
 
     def _ask_stop(self) -> None:
         if self._stop_asked is not None:
@@ -257,8 +262,11 @@ class ExecutorLoop:
             return 0.0001
         if self._stop_asked is not None:
             return 0.05
-        has_room = any(self._room_in(state) for state in ("ready", "starting", "cold"))
-        return self._execution.idle_s() if has_room else LOOK_S
+        return self._execution.idle_s() if self._has_room else LOOK_S
+
+    @property
+    def _has_room(self) -> bool:
+        return any(self._room_in(state) for state in ("ready", "starting", "cold"))
 
     def _wants(self) -> tuple[int, bool]:
         """How many jobs to claim now, and whether into children that are ready."""

@@ -177,6 +177,10 @@ class JobExecution:
         """Block until the bell rings, at most *timeout_s*; whether it rang."""
         return self._queue.wait_for_bell(self._name, timeout_s)
 
+    def pass_on(self) -> None:
+        """Wake another executor: this one heard the bell and has no room."""
+        self._queue.ring(self._name)
+
     def idle_s(self) -> float:
         """
         How long an executor that hears no bell may go without an exchange.

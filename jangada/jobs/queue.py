@@ -253,6 +253,10 @@ class JobQueue(Protocol):
         """Block until something may be claimable, at most *timeout_s*. A hint: a lost bell costs time, never a job."""
         ...
 
+    def ring(self, queue: str) -> None:
+        """Wake one more waiter: whoever heard the bell has no use for it."""
+        ...
+
     def bury(self, queue: str, job_ids: Sequence[str]) -> None:
         """Put ids of jobs that failed for good on the dead-letter list (capped, newest kept)."""
         ...

@@ -220,6 +220,10 @@ class RedisJobQueue:
         with translated():
             return self._blocking.blpop([self._keys(queue).bell], timeout=bounded) is not None
 
+    def ring(self, queue: str) -> None:
+        with translated():
+            self._client.lpush(self._keys(queue).bell, 1)
+
     def bury(self, queue: str, job_ids: Sequence[str]) -> None:
         if job_ids:
             self._run(script("bury"), queue, [DEAD_CAP, *job_ids])

@@ -31,7 +31,8 @@ local function put_back(id, job, live, delay, entry)
     waking = waking + 1
   else
     make_ready(job.band, FRONT, { id }, NOW)
-    waking = waking + 1
+    -- The first may wake the very executor that is ending.
+    waking = waking + (delay < 0 and 2 or 1)
   end
 end
 

@@ -743,3 +743,10 @@ class TestTheRest:
         stats = queue.stats(Q)
         assert (stats.jobs, stats.bytes, stats.leased, stats.delayed, stats.tenants) == (0, 0, 0, 0, {})
         assert stats.ready == {"high": 0, "normal": 0, "low": 0}
+
+
+def test_who_heard_the_bell_in_vain_wakes_another(turned: Turned) -> None:
+    turned.queue.enqueue_many(Q, [an_entry()])
+    assert turned.queue.wait_for_bell(Q, 1)
+    turned.queue.ring(Q)
+    assert turned.queue.wait_for_bell(Q, 1)
