@@ -423,11 +423,26 @@ complete_targets() {
   done <"$work/objects"
 }
 
+# Which of the commits that reverts name, and that are released already, were features.
+read_released() {
+  local name record known=()
+  for name in ${full_of[@]+"${full_of[@]}"}; do
+    if [[ -n $name && -z ${index_of[$name]+x} ]]; then known+=("$name"); fi
+  done
+  if ((${#known[@]} == 0)); then return 0; fi
+  printf '%s\n' "${known[@]}" |
+    git_read log -z --no-walk=unsorted --stdin --encoding=UTF-8 --no-show-signature --format='%H %s' >"$work/released"
+  while IFS= read -r -d '' record || [[ -n $record ]]; do
+    if [[ ${record#* } =~ $header_pattern && ${BASH_REMATCH[1],,} == feat ]]; then was_feature[${record%% *}]=yes; fi
+  done <"$work/released"
+}
+
 # Which commits each revert in the range undoes, and which it names that are released already.
-declare -A released_by=()
+declare -A released_by=() was_feature=()
 link_reverts() {
   local i pair target mainline hash
   complete_targets
+  read_released
   for ((i = 0; i < count; i++)); do
     for pair in ${targets[i]}; do
       target=${pair%%^*}
@@ -522,11 +537,9 @@ judge_type() {
 }
 
 warn_of_removed_feature() {
-  local target subject
+  local target
   for target in ${released_by[$1]:-}; do
-    [[ ${#target} -ge 40 ]] || continue
-    subject=$(git_read log -1 --no-show-signature --encoding=UTF-8 --format=%s "$target" -- 2>/dev/null) || continue
-    if [[ $subject =~ $header_pattern && ${BASH_REMATCH[1],,} == feat ]]; then
+    if [[ -n ${was_feature[$target]:-} ]]; then
       note="warning: takes back a released feature; if that breaks somebody, it needs a ! before the colon"
     fi
   done
@@ -853,6 +866,7 @@ end() {
   local status=$?
   trap - EXIT
   take_back
+  if ((status == 128)); then status=1; fi # git's own, after its own message
   if [[ -n $work ]]; then rm -rf -- "$work"; fi
   exit "$status"
 }

@@ -147,3 +147,37 @@ load repository
   assert_version 1.2.4
   assert_equal "${#stderr_lines[@]}" 10000
 }
+
+@test "a repository with SHA-256" {
+  git init --quiet --object-format=sha256 --initial-branch=main "$BATS_TEST_TMPDIR/sha256"
+  cd "$BATS_TEST_TMPDIR/sha256"
+  commit 'feat: a'
+  git tag v1.2.3
+  commit 'fix: b'
+  revert HEAD
+  commit 'Revert "feat: a"' "This reverts commit $(git rev-parse --short v1.2.3)."
+  bump
+  assert_version 1.2.4
+  assert_reason 'released feature'
+}
+
+@test "a commit without a message" {
+  git tag v1.2.3
+  git commit --quiet --allow-empty --allow-empty-message -m ''
+  bump
+  assert_version 1.2.4 patch
+}
+
+@test "a thousand reverts of what is released" {
+  git tag v1.2.2
+  commit 'feat: a'
+  git tag v1.2.3
+  target=$(sha)
+  for ((i = 0; i < 1000; i++)); do
+    printf 'commit refs/heads/main\ncommitter a <a@b> %d +0000\ndata <<END\nRevert "feat: a"\n\nThis reverts commit %s.\nEND\n' \
+      $((1767323045 + i)) "$target"
+    if ((i == 0)); then printf 'from %s\n' "$target"; fi
+  done | git fast-import --quiet
+  bump --dry-run
+  assert_version 1.2.4
+}
