@@ -10,6 +10,8 @@ from typing import Any
 
 from redis.exceptions import NoScriptError
 
+_USES = "-- uses: "
+
 Argument = bytes | str | int | float
 
 
@@ -20,7 +22,7 @@ class Script:
 
     def __init__(self, name: str, source: str | None = None) -> None:
         self.name = name
-        self.source = source or f"{_read('lib')}\n-- {name}.lua\n{_read(name)}"
+        self.source = source or _composed(name)
         self._source = self.source.encode()
         self._sha = hashlib.sha1(self._source, usedforsecurity=False).hexdigest().encode()
 
@@ -30,6 +32,14 @@ class Script:
             return client.execute_command("EVALSHA", self._sha, len(keys), *keys, *arguments)
         except NoScriptError:
             return client.execute_command("EVAL", self._source, len(keys), *keys, *arguments)
+
+
+def _composed(name: str) -> str:
+    """The shared part, the parts that the script's first line names, and the script itself."""
+    own = _read(name)
+    first, _, _ = own.partition("\n")
+    parts = first.removeprefix(_USES).split() if first.startswith(_USES) else []
+    return "\n".join([_read("lib"), *(_read(f"part_{part}") for part in parts), f"-- {name}.lua", own])
 
 
 @cache

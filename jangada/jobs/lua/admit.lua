@@ -1,3 +1,4 @@
+-- uses: admission
 -- Say what enqueue.lua would say, and change nothing.
 -- ARGV 2 queue_jobs 3 queue_bytes 4 tenant_jobs 5 tenant_bytes (caps; -1 = none) 6 new, then per job: id, tenant, epoch,
 --      bytes

@@ -1,3 +1,4 @@
+-- uses: lines
 -- Cancel one job.
 -- ARGV 2 id 3 executor (who settles) 4 lease ms
 -- Returns {0} unknown, {1} signaled, {2, lease} taken; the lease as in exchange.lua

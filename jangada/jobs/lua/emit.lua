@@ -1,3 +1,4 @@
+-- uses: events
 -- Append events of a running attempt.
 -- ARGV 2 id 3 epoch 4 attempt, then per event: type, data (JSON), progress ('' = none), detail ('' = none)
 -- Returns 1, or 0 when the attempt is not the current one

@@ -1,3 +1,4 @@
+-- uses: lines forget admission
 -- Add the jobs that their caps allow, and ring the bell.
 -- ARGV 2 queue_jobs 3 queue_bytes 4 tenant_jobs 5 tenant_bytes (caps; -1 = none) 6 new (0: accepted before, a drain lets
 --      them in), then per job: id, tenant, band, not_before ms ('' = now), the record from its epoch on

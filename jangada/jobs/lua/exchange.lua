@@ -1,3 +1,4 @@
+-- uses: events lines forget walk
 -- Close finished jobs, make due what is due, claim others: one atomic call.
 -- ARGV 2 executor 3 want 4 settle 5 lease ms 6 running (1: claimed jobs run at once, 0: they are starting) 7 age ms
 --      8 token ('' = none) 9 again (1: the answer to a call with this token was lost)
@@ -6,6 +7,8 @@
 --   {id, epoch, attempt, tenant, body, action ('' = run), enqueued, history, claimed}
 local executor, want, settle, lease_ms = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local running, age_ms, token = ARGV[6] == '1', tonumber(ARGV[7]), ARGV[8]
+local BATCH = 32
+local ABOVE = { normal = 'high', low = 'normal' }
 local woken = 0
 
 local finished, closed = {}, {}
@@ -181,12 +184,14 @@ local function lift_old(most)
     if lifted >= most then break end
   end
 end
-if want > 0 and numbers['n:high'] + numbers['n:normal'] > 0 and numbers['n:normal'] + numbers['n:low'] > 0 then
+local under_high = numbers['n:high'] > 0 and numbers['n:normal'] + numbers['n:low'] > 0
+if want > 0 and (under_high or numbers['n:normal'] > 0 and numbers['n:low'] > 0) then
   lift_old(math.min(want, BATCH))
 end
 
 -- Outcomes to write.
 local unsettled = settle > 0 and call('ZRANGE', SETTLE, 0, settle - 1) or {}
+settling = #unsettled == settle
 for _, id in ipairs(unsettled) do
   call('ZREM', SETTLE, id)
   local job, record = read(id)
@@ -277,7 +282,7 @@ else
   -- Nothing to claim: old tokens would wake nobody usefully.
   call('DEL', BELL)
 end
-if call('ZCARD', SETTLE) > 0 then sooner(NOW) end
+if settling and call('ZCARD', SETTLE) > 0 then sooner(NOW) end
 if more > 0 and not control.paused then
   sooner(tokens and tokens < 1 and NOW + math.ceil((1 - tokens) * 1000 / control.rate) or NOW)
 end

@@ -1,3 +1,4 @@
+-- uses: events
 -- From now on keep the job's events as a stream, for somebody who listens. ARGV 2 id
 -- Returns the ms at which it was enqueued, or -1 for a job that is not here
 local record = call('HGET', JOBS, ARGV[2])

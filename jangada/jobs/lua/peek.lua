@@ -1,3 +1,4 @@
+-- uses: lines walk
 -- The jobs that would be claimed next. ARGV 2 limit
 -- Returns per job {id, tenant, band, waiting ms, attempts}
 local answer = {}

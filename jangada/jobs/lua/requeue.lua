@@ -1,3 +1,4 @@
+-- uses: events lines
 -- Put leased jobs back: a failed attempt to be repeated later, or a hand-back to the front of its band.
 -- ARGV per job: id, epoch, attempt, delay ms (-1 = to the front, does not count), history entry (JSON; '' = of a hand-back)
 -- Returns per job: 1 done, 0 stale

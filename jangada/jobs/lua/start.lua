@@ -1,3 +1,4 @@
+-- uses: events
 -- Claimed jobs begin to run.
 -- ARGV per job: id, epoch, attempt
 for at = 2, #ARGV, 3 do
