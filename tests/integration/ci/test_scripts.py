@@ -352,3 +352,50 @@ def test_a_missing_linter_is_said_on_a_laptop_and_an_error_in_ci(repository, tmp
     assert "no actionlint, going on without" in lint(repository, 0, PATH=str(programs))
     assert "CI must have shellcheck" in lint(repository, 1, PATH=str(programs), CI="true", CI_LACKS="actionlint")
     assert "CI must" not in lint(repository, 0, PATH=str(programs), CI="true", CI_LACKS=" ".join(tools))
+
+
+# terraform.sh
+
+CONFIGURATION = """
+variable "ssh_key_file" {
+  type = string
+}
+variable "token" {
+  type      = string
+  sensitive = true
+  ephemeral = true
+}
+resource "terraform_data" "one" {
+  input = "1"
+}
+"""
+
+
+def test_terraform_plans_applies_and_sees_what_is_left_to_do(tmp_path):
+    requires_program("terraform")
+    folder = tmp_path / "terraform" / "environment"
+    folder.mkdir(parents=True)
+    (folder / "main.tf").write_text(CONFIGURATION.lstrip())
+    (tmp_path / "temporary").mkdir()
+    (tmp_path / "cli").touch()
+    environ = {
+        "TERRAFORM_ROOT": str(tmp_path),
+        "TERRAFORM_VARIABLES": '{"token": "s3cret"}',
+        "SSH_KEY": "a key",
+        "TMPDIR": str(tmp_path / "temporary"),
+        "TF_CLI_CONFIG_FILE": str(tmp_path / "cli"),
+    }
+    for command in ("fmt", "validate", "test"):
+        run(CI / "terraform.sh", command, **environ)
+    (folder / "main.tf").write_text(CONFIGURATION.replace(" = ", "="))
+    run(CI / "terraform.sh", "fmt", expect=3, **environ)
+    run(CI / "terraform.sh", "drift", "terraform/environment", expect=3, **environ)
+    assert "1 to add" in run(CI / "terraform.sh", "plan", "terraform/environment", **environ).stdout
+    run(CI / "terraform.sh", "apply", "terraform/environment", **environ)
+    run(CI / "terraform.sh", "drift", "terraform/environment", **environ)
+    assert list((tmp_path / "temporary").iterdir()) == [], "files with secrets are gone"
+    assert "s3cret" not in (folder / "terraform.tfstate").read_text()
+
+
+def test_without_terraform_files_there_is_nothing_to_check(tmp_path):
+    assert "nothing to check" in run(CI / "terraform.sh", "validate", TERRAFORM_ROOT=str(tmp_path)).stdout
