@@ -196,9 +196,7 @@ def wait_for_other_master(shape: RedisShape, dead: str, within_s: float = 60.0) 
 def _port_with_bus() -> int:
     """A free port whose bus port (10,000 above) is free too."""
     while True:
-        port = free_port()
-        if port > 55_000:
-            continue
+        port = free_port(below=22_000)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port + 10_000))
             return port

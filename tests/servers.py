@@ -10,6 +10,7 @@ import ctypes
 import functools
 import importlib.util
 import os
+import random
 import shutil
 import signal
 import socket
@@ -28,11 +29,18 @@ ROOT = Path(__file__).resolve().parents[1]
 _PR_SET_PDEATHSIG = 1
 
 
-def free_port() -> int:
-    """A port that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_port(below: int = 32_000) -> int:
+    """
+    A port that nobody listens on right now.
+
+    Not one that the kernel gives to outgoing connections: while its server is down,
+    one of those could take it, and one to it could even be connected to itself.
+    """
+    while True:
+        port = random.randrange(10_000, below)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def until(condition: Callable[[], object], within_s: float = 10.0, every_s: float = 0.01) -> object:
