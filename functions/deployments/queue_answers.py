@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from jangada.http.body import RequestModel
 
-MOST_REQUEUED = 500
+MOST_REQUEUED = 200
 
 
 class RateLimit(BaseModel):
