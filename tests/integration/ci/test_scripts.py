@@ -302,6 +302,22 @@ def test_with_buildx_an_image_says_what_it_is_made_of_and_how(tmp_path):
     assert "--push" not in told
 
 
+def test_what_is_published_with_buildx_has_an_sbom_and_its_provenance(repository, tmp_path):
+    requires_program("jq")
+    commit(repository, "feat: one", one__Dockerfile="FROM scratch\n")
+    git(repository, "tag", "v0.1.0")
+    environ = stand_in(tmp_path, "docker", '[ "$1 $2" = "buildx version" ]')
+    environ |= stand_in(tmp_path, "skopeo", "echo manifest unknown >&2; exit 1")
+    matrix = '[{"name": "one", "kind": "dockerfile", "path": "one", "file": "Dockerfile", "inputs": ["one"]}]'
+    words = ["build", "--push", "--dry-run", "--context", repository, "--matrix", matrix, "--prefix", "ghcr.io/acme"]
+    told = run(CI / "images.sh", *words, "--platforms", "linux/amd64,linux/arm64", **environ).stdout.splitlines()
+    assert told[0].startswith("docker buildx build --load --tag ghcr.io/acme/one:0.1.0")
+    assert told[1].startswith(
+        "docker buildx build --push --provenance mode=max --sbom true --platform linux/amd64\\,linux/arm64"
+    )
+    assert f"org.opencontainers.image.revision={git(repository, 'rev-parse', 'HEAD')}" in told[1]
+
+
 # lint_workflows.sh
 
 BROKEN = {
