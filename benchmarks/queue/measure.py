@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.processes import cpu_s, machine_cpu_s, pss_mib, rss_mib, tree
+from benchmarks.queue import priority
 from benchmarks.queue.redis_server import PrivateRedis
 from benchmarks.queue.systems import ADAPTERS, Crew, System, cache, environ_for
 
@@ -71,6 +72,7 @@ def working(system: System, crew: Crew, url: str, kind: str, core: int | None = 
                     start_new_session=True,
                 )
             started.append(process)
+            priority.join(process.pid)
             if core is not None:
                 os.sched_setaffinity(process.pid, {core})
         yield [process.pid for process in started]
@@ -160,6 +162,7 @@ def drain(system: System, crew: str, task: Task, rdb: Path, cap_s: float) -> Fig
                 if time.monotonic() > deadline:
                     raise RuntimeError(f"{system.name} {crew}: nothing ends; see {cache() / 'logs'}")
                 time.sleep(0.005)
+            priority.join_all(pids)
             before = count.snapshot(pids)
             while count.ended() < task.jobs and time.perf_counter() < before["at"] + cap_s:
                 time.sleep(LOOK_S)
@@ -181,8 +184,10 @@ def latency(system: System, count: int) -> Figures:
     """Milliseconds from the submit to the stored result, one job in flight, one worker at one job at a time."""
     with (
         PrivateRedis() as server,
-        working(system, system.crews["c1"], server.url, "noop"),
+        working(system, system.crews["c1"], server.url, "noop") as pids,
     ):
+        client(system, server.url, "latency", 10, "noop")
+        priority.join_all(pids)
         foreign = foreign_cores()
         took = sorted(client(system, server.url, "latency", count, "noop")["lat"])
     return {

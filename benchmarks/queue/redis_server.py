@@ -12,6 +12,7 @@ from typing import Any
 
 import redis
 
+from benchmarks.queue import priority
 from tests.servers import free_port, redis_binary
 
 START_S = 20.0
@@ -36,7 +37,8 @@ class PrivateRedis:
             "--maxclients",
             "20000",
         ]
-        self._process = subprocess.Popen([redis_binary(), *options], stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen([redis_binary(), *options], stdout=subprocess.DEVNULL, start_new_session=True)
+        priority.join(self._process.pid)
         if core is not None:
             os.sched_setaffinity(self._process.pid, {core})
         self.client: Any = redis.Redis(port=self.port, protocol=2)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.queue.measure import CURVE, Figures
-from benchmarks.queue.systems import OURS
+from benchmarks.queue.systems import OURS, systems, version
 
 QUIET = 0.35
 """Runs during which other processes used more cores than this count only when too few others are left."""
@@ -88,6 +88,7 @@ def write(records: Sequence[Record], out: Path) -> str:
     found = medians(records)
     said: dict[str, Any] = {
         "machine": {"cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()},
+        "versions": {name: version(system) for name, system in systems().items() if name in found},
         "median": found,
         "runs": [asdict(record) for record in records],
     }

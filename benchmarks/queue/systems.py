@@ -7,6 +7,7 @@ whatever is not named is left at its default.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -214,6 +215,17 @@ def install(system: System) -> str | None:
         said = str(getattr(error, "stderr", "") or error).strip().splitlines()
         return said[-1] if said else "unknown"
     return None
+
+
+def version(system: System) -> str:
+    """Which version of *system* is measured."""
+    if system.npm:
+        manifest = cache() / "node" / "node_modules" / system.npm[0] / "package.json"
+        return str(json.loads(manifest.read_text())["version"])
+    if system.pip:
+        folders = (cache() / f"v-{system.name}").glob(f"lib/python*/site-packages/{system.name}-*.dist-info")
+        return next((folder.name.removesuffix(".dist-info").partition("-")[2] for folder in folders), "unknown")
+    return (ROOT / "VERSION").read_text().strip()
 
 
 def environ_for(url: str, extra: dict[str, str]) -> dict[str, Any]:
