@@ -18,7 +18,6 @@ from jangada.jobs.queue import (
     Finish,
     JobEvent,
     Lease,
-    LeaseAction,
     LeaseState,
     LiveJob,
     QueueControl,
@@ -29,6 +28,7 @@ from jangada.jobs.queue import (
 )
 from jangada.jobs.queue_view import checked_rate
 from jangada.jobs.record import packed
+from jangada.jobs.redis_answers import event_of, lease_of, live_of, stats_of
 from jangada.jobs.scripts import Argument, Script, script
 from jangada.redis_client import MAX_BLOCK_S, RedisConnections, translate, translated
 
@@ -41,8 +41,6 @@ _ADMISSIONS = (
     Admission.DRAINING,
 )
 _LEASE_STATES = (LeaseState.LOST, LeaseState.HELD, LeaseState.CANCEL)
-_ACTIONS = {action.value.encode(): action for action in LeaseAction}
-_ACTIONS[b""] = LeaseAction.RUN
 
 CHUNK_JOBS = 500
 CHUNK_BYTES = 4 * 1024 * 1024
@@ -137,7 +135,7 @@ class RedisJobQueue:
         flags, rows, now_ms, next_due = self._run(script("exchange"), queue, arguments)
         return Claimed(
             finished=[flag == 1 for flag in flags],
-            leases=[_lease(queue, row) for row in rows],
+            leases=[lease_of(queue, row) for row in rows],
             next_due_ms=None if next_due < 0 else next_due,
             now_ms=now_ms,
         )
@@ -175,7 +173,7 @@ class RedisJobQueue:
             return CancelResult.UNKNOWN, None
         if answer[0] == 1:
             return CancelResult.SIGNALED, None
-        return CancelResult.TAKEN, _lease(queue, answer[1])
+        return CancelResult.TAKEN, lease_of(queue, answer[1])
 
     def emit(self, queue: str, lease: Lease, events: Sequence[tuple[str, dict[str, Any]]]) -> bool:
         if not events:
@@ -199,7 +197,7 @@ class RedisJobQueue:
             found: list[JobEvent] = []
             if reads_ahead:
                 rows = self._client.xrange(stream, min=f"{last}-1", count=limit)
-                found = [_event(row) for row in rows]
+                found = [event_of(row) for row in rows]
             if after < 1 and (found or enqueued_ms >= 0):
                 at_ms = enqueued_ms if enqueued_ms >= 0 else found[0].at_ms
                 found.insert(0, JobEvent(1, "job.queued", {}, at_ms))
@@ -208,12 +206,12 @@ class RedisJobQueue:
                 return found[:limit]
             block_ms = max(1, round(min(block_s, MAX_BLOCK_S) * 1000))
             answer = self._blocking.xread({stream: f"{last}-0"}, count=limit, block=block_ms)
-        return [_event(row) for row in answer[0][1]] if answer else []
+        return [event_of(row) for row in answer[0][1]] if answer else []
 
     def live(self, queue: str, job_ids: Sequence[str]) -> list[LiveJob | None]:
         if not job_ids:
             return []
-        return [_live(row) for row in self._run(script("live"), queue, list(job_ids))]
+        return [live_of(row) for row in self._run(script("live"), queue, list(job_ids))]
 
     def wait_for_bell(self, queue: str, timeout_s: float) -> bool:
         bounded = min(max(timeout_s, 0.001), MAX_BLOCK_S)
@@ -248,24 +246,7 @@ class RedisJobQueue:
         return [flag == 1 for flag in self._run(script("holds"), queue, list(job_ids))]
 
     def stats(self, queue: str) -> QueueStats:
-        high, normal, low, delayed, leased, dead, jobs, size, oldest, counts, settling = self._run(
-            script("stats"), queue, []
-        )
-        pairs = list(zip(counts[::2], counts[1::2], strict=True))
-        return QueueStats(
-            queue=queue,
-            ready={"high": high, "normal": normal, "low": low},
-            delayed=delayed,
-            leased=leased,
-            dead=dead,
-            jobs=jobs,
-            bytes=size,
-            oldest_s=None if oldest < 0 else oldest / 1000,
-            tenants={field[2:].decode(): int(value) for field, value in pairs if field.startswith(b"j:")},
-            tenant_bytes={field[2:].decode(): int(value) for field, value in pairs if field.startswith(b"b:")},
-            settling=settling,
-            control=self.control(queue),
-        )
+        return stats_of(queue, self._run(script("stats"), queue, []), self.control(queue))
 
     def peek(self, queue: str, *, limit: int = 20) -> list[WaitingJob]:
         return [
@@ -325,46 +306,3 @@ def _held(leases: Sequence[Lease]) -> list[Argument]:
     for lease in leases:
         arguments += (lease.job_id, lease.epoch, lease.attempt)
     return arguments
-
-
-def _lease(queue: str, row: list[Any]) -> Lease:
-    job_id, epoch, attempt, tenant, body, action, enqueued_ms, history, claimed_ms = row
-    return Lease(
-        queue=queue,
-        job_id=job_id.decode(),
-        epoch=epoch,
-        attempt=attempt,
-        tenant_id=tenant.decode(),
-        body=body,
-        action=_ACTIONS[action],
-        claimed_ms=claimed_ms,
-        enqueued_ms=enqueued_ms,
-        history=tuple(orjson.loads(b"[%b]" % history)) if history else (),
-    )
-
-
-def _event(row: tuple[bytes, dict[bytes, bytes]]) -> JobEvent:
-    entry_id, fields = row
-    return JobEvent(
-        number=int(entry_id.partition(b"-")[0]),
-        type=fields[b"t"].decode(),
-        data=orjson.loads(fields[b"d"]),
-        at_ms=int(fields[b"at"]),
-    )
-
-
-def _live(row: list[bytes]) -> LiveJob | None:
-    if not row:
-        return None
-    state, attempt, progress, detail, executor, claimed, started, cancel = row
-    return LiveJob(
-        # Jobs that wait for their outcome to be written have not begun anew: `queued` for those who look.
-        status=state.decode() if state in (b"starting", b"running") else "queued",
-        attempt=int(attempt or 0),
-        progress=float(progress) if progress else None,
-        status_detail=detail.decode() if detail else None,
-        executor_id=executor.decode() if executor and state in (b"starting", b"running") else None,
-        claimed_ms=int(claimed) if claimed else None,
-        started_ms=int(started) if started else None,
-        cancel_requested=cancel == b"1",
-    )

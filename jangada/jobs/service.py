@@ -9,12 +9,8 @@ from contextlib import suppress
 from jangada.clock import Clock, from_ms, to_ms, utc_now
 from jangada.errors import (
     ConflictError,
-    DuplicateJobError,
     JangadaError,
     PurgedError,
-    QueueDrainingError,
-    QueueFullError,
-    QuotaExceededError,
     StoreUnavailableError,
     UnknownJobError,
 )
@@ -23,6 +19,7 @@ from jangada.jobs.job import Job, JobStatus
 from jangada.jobs.orders import entry
 from jangada.jobs.outcome import LINES_PER_ATTEMPT
 from jangada.jobs.queue import Admission, CancelResult, JobEvent, JobQueue, LiveJob, QueueEntry, QueueLimits
+from jangada.jobs.refusal import duplicate, refusal
 from jangada.jobs.store import JobFilter, JobStore, LogLine
 from jangada.jobs.submission import Grouped
 from jangada.jobs.sweep import requeue
@@ -117,7 +114,7 @@ class JobService:
         if holder is not None and holder.unique is not None:
             until = holder.unique.until
             if until is None or until > self._clock():
-                return _duplicate(job, holder)
+                return duplicate(job, holder)
             self._store.free_unique(holder.id)
         if not self._store.insert_many([job])[0]:
             # Somebody was quicker. Whose job it is now is known the next time.
@@ -151,7 +148,7 @@ class JobService:
 
     def _refusal(self, job: Job, admission: Admission, limits: QueueLimits) -> JangadaError:
         self._pressed_until = time.monotonic() + PRESSED_S
-        return _refusal(job, admission, limits)
+        return refusal(job, admission, limits)
 
     def _enqueue_group(
         self,
@@ -352,6 +349,14 @@ class JobService:
         raise UnknownJobError(f"there is no job {job_id}")
 
 
+def _by_queue(group: Sequence[tuple[Job, QueueLimits]]) -> list[tuple[list[int], QueueLimits]]:
+    """The places in *group* that can share one call: same queue, same caps."""
+    places: dict[tuple[str, QueueLimits], list[int]] = {}
+    for at, (job, limits) in enumerate(group):
+        places.setdefault((job.queue, limits), []).append(at)
+    return [(ats, limits) for (_, limits), ats in places.items()]
+
+
 def overlay(job: Job, live: LiveJob | None) -> Job:
     """*job* as stored, with what the queue knows of it laid over; a final job stays as it is."""
     if live is None or job.is_final:
@@ -364,30 +369,3 @@ def overlay(job: Job, live: LiveJob | None) -> Job:
         claimed_at=None if live.claimed_ms is None else from_ms(live.claimed_ms),
         started_at=None if live.started_ms is None else from_ms(live.started_ms),
     )
-
-
-def _by_queue(group: Sequence[tuple[Job, QueueLimits]]) -> list[tuple[list[int], QueueLimits]]:
-    """The places in *group* that can share one call: same queue, same caps."""
-    places: dict[tuple[str, QueueLimits], list[int]] = {}
-    for at, (job, limits) in enumerate(group):
-        places.setdefault((job.queue, limits), []).append(at)
-    return [(ats, limits) for (_, limits), ats in places.items()]
-
-
-def _duplicate(job: Job, holder: Job) -> Job | JangadaError:
-    if job.unique is None or not job.unique.refuses:
-        return holder
-    return DuplicateJobError(f"{holder.id} has the unique key {job.unique.key!r}", extra={"job_id": holder.id})
-
-
-def _refusal(job: Job, admission: Admission, limits: QueueLimits) -> JangadaError:
-    if admission is Admission.TENANT_FULL:
-        return QuotaExceededError(
-            f"tenant {job.tenant_id} holds as many unfinished jobs in queue {job.queue} as it may "
-            f"(at most {limits.tenant_jobs} jobs, {limits.tenant_bytes} bytes)",
-            retry_after_s=5.0,
-            extra={"limit": {"name": "unfinished_jobs", "value": limits.tenant_jobs}} if limits.tenant_jobs else None,
-        )
-    if admission is Admission.DRAINING:
-        return QueueDrainingError(f"queue {job.queue} takes no new jobs: it is being drained", retry_after_s=30.0)
-    return QueueFullError(f"queue {job.queue} is full (at most {limits.queue_jobs} jobs)", retry_after_s=5.0)
