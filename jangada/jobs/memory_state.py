@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jangada.jobs.job import Priority
-from jangada.jobs.queue import JobEvent, Lease, LeaseAction, QueueControl, QueueEntry
+from jangada.jobs.queue import JobEvent, Lease, LeaseAction, LiveJob, QueueControl, QueueEntry
 
 BANDS = (Priority.HIGH, Priority.NORMAL, Priority.LOW)
 LEASED = frozenset({"starting", "running", "settling"})
@@ -45,6 +45,20 @@ class Held:
     def rest(self) -> None:
         """Nobody works on it any more."""
         self.executor_id = self.claimed_ms = self.started_ms = self.progress = self.detail = None
+
+    def live(self) -> LiveJob:
+        """What there is to see of it."""
+        works = self.state in ("starting", "running")
+        return LiveJob(
+            status=self.state if works else "queued",
+            attempt=self.attempt,
+            progress=self.progress,
+            status_detail=self.detail,
+            executor_id=self.executor_id if works else None,
+            claimed_ms=self.claimed_ms,
+            started_ms=self.started_ms,
+            cancel_requested=self.cancel,
+        )
 
 
 class Stream:

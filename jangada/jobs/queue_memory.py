@@ -224,7 +224,7 @@ class MemoryJobQueue:
     def live(self, queue: str, job_ids: Sequence[str]) -> list[LiveJob | None]:
         with self._changed:
             jobs = self._of(queue).jobs
-            return [_live(jobs[job_id]) if job_id in jobs else None for job_id in job_ids]
+            return [jobs[job_id].live() if job_id in jobs else None for job_id in job_ids]
 
     def wait_for_bell(self, queue: str, timeout_s: float) -> bool:
         deadline = time.monotonic() + timeout_s
@@ -347,17 +347,3 @@ def _next_due(state: QueueState, now: int) -> int | None:
     if any(state.ready.values()) and allowed_at is not None:
         dues.append(allowed_at)
     return min(dues) if dues else None
-
-
-def _live(held: Held) -> LiveJob:
-    works = held.state in ("starting", "running")
-    return LiveJob(
-        status=held.state if works else "queued",
-        attempt=held.attempt,
-        progress=held.progress,
-        status_detail=held.detail,
-        executor_id=held.executor_id if works else None,
-        claimed_ms=held.claimed_ms,
-        started_ms=held.started_ms,
-        cancel_requested=held.cancel,
-    )

@@ -80,7 +80,7 @@ class JobStore(Protocol):
     """Raises `StoreUnavailableError` when the server is away. All reads are of majority-acknowledged writes."""
 
     def insert_many(self, jobs: Sequence[Job]) -> list[bool]:
-        """Insert, in one grouped write; False for an id that was there already."""
+        """Insert, in one grouped write; False for an id that was there, or a unique key that another job has."""
         ...
 
     def unique_holder(self, job: Job) -> Job | None:
