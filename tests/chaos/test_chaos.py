@@ -34,6 +34,7 @@ PAUSE_S = (0.4, 1.8)
 LONG = (0.3, 1.5 * LEASE_S)
 """How long a process is paused: also for longer than its lease."""
 BRIEF = (0.2, 2.5)
+AT_ONCE = (0.0, 0.0)
 
 EXECUTORS = (
     Kind("kill", "executor", 2),
@@ -56,7 +57,7 @@ FRONT = tuple(
 STORES = tuple(
     Kind(action, victim, weight, lasts_s, group="store", rest_s=0.5)
     for victim in ("redis", "mongo")
-    for action, weight, lasts_s in (("kill", 1.5, (0.0, 0.0)), ("term", 0.5, (0.0, 0.0)), ("pause", 1.0, BRIEF))
+    for action, weight, lasts_s in (("kill", 1.5, AT_ONCE), ("term", 0.5, AT_ONCE), ("pause", 1.0, BRIEF))
 )
 WIRES = (
     *(

@@ -45,9 +45,9 @@ def outage(count: int, lanes: int, folder: Path) -> list[Row]:
         place.mkdir()
         with trial_stage(place) as (stage, redis), Ledger(place / "ledger") as ledger, ExitStack() as stack:
             lane = _lane(stack, stage, "outage")
-            jobs = [lane.submit({"ledger": str(ledger.path), "seconds": 0.25, "number": n}) for n in range(40)]
             for _ in range(2):
                 lane.start()
+            jobs = [lane.submit({"ledger": str(ledger.path), "seconds": 0.25, "number": n}) for n in range(40)]
             until(lambda: len(ledger.lines) > 4, 60)
             server = redis.servers["node0"]
             server.kill()
