@@ -3,7 +3,7 @@
 #   scripts/ci/audit.sh workflows [SARIF]   zizmor on .github/
 #   scripts/ci/audit.sh python              known holes in the pinned packages (pip-audit; asks its database)
 #   scripts/ci/audit.sh licences            each installed package's licence; a strong copyleft one fails
-#   scripts/ci/audit.sh images [SARIF]      known holes in the published images of VERSION (grype, or $GRYPE; asks its database)
+#   scripts/ci/audit.sh images              known holes in the published images of VERSION (grype, or $GRYPE; asks its database)
 # Exit codes: 0, 1 something was found, 2 usage, 5 a tool is missing.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
