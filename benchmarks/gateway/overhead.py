@@ -10,7 +10,8 @@ function and the load generator spent on a request shows who is the bound: on a 
 of two cores all of them share these. Then event streams are held open, which shows the
 memory of each, and a function that has no replica is called, which shows the cold
 start. Writes ``gateway_overhead.json`` and ``gateway_overhead.png``. Without nginx on
-the machine that way is left out.
+the machine that way is left out. Beside other work `chrt -r 1 python -m …` gives all
+parts alike, generator, hop and function, the processors first.
 """
 
 from __future__ import annotations
@@ -409,6 +410,7 @@ def main() -> None:
         "load_after": [round(one, 1) for one in os.getloadavg()],
         "cores": os.cpu_count(),
         "load_before": load_before,
+        "is_real_time": os.sched_getscheduler(0) in {os.SCHED_RR, os.SCHED_FIFO},
         "connections": CONNECTIONS,
         "function_ms": 5,
         "rounds": options.rounds,

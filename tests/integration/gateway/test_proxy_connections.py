@@ -13,6 +13,7 @@ import uvloop
 
 from jangada.gateway import proxy_answer, proxy_client
 from jangada.gateway.provider import Replica
+from jangada.gateway.proxy_upstream import Pool
 from tests.fixed_provider import FixedProvider, function
 from tests.integration.gateway.upstream import Upstream, ok, running_gateway
 from tests.servers import until
@@ -173,6 +174,25 @@ def test_a_kept_connection_that_the_function_closed_is_not_used(front, upstream)
     assert upstream.connections == 30
 
 
+@pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="the kernel tells no state of a connection here")
+@pytest.mark.parametrize("run", [uvloop.run, asyncio.run])
+def test_a_closed_connection_is_seen_before_the_event_loop_tells(run):
+    async def story():
+        pool = Pool(time.monotonic)
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            upstream = await pool.connect(f"http://127.0.0.1:{listening.getsockname()[1]}")
+            accepted, _ = listening.accept()
+            pool.put(upstream)
+            assert pool.take(upstream.address) is upstream
+            pool.put(upstream)
+            accepted.close()
+            assert pool.take(upstream.address) is None
+        pool.close()
+        await asyncio.sleep(0.01)
+
+    run(story())
+
+
 def test_a_connection_is_kept_no_longer_than_the_function_says(front, upstream):
     upstream.script = lambda _, connection: connection.sendall(
         b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1, max=9\r\nContent-Length: 0\r\n\r\n"
@@ -263,6 +283,9 @@ def test_an_answer_before_the_end_of_the_request_is_given_and_the_connection_clo
         client.sendall(GET)
         assert client.recv(1) == b""
     assert len(upstream.received) == 1
+    # Nor is the connection to the function used again: it waits for the rest.
+    assert front.request("GET", "/v1/jobs")[0].status == 413
+    assert upstream.connections == 2
 
 
 def test_a_head_that_does_not_come_whole_is_408(upstream, monkeypatch):
