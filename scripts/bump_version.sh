@@ -642,12 +642,17 @@ next_pre_release() { # numerically, over all tags of the repository: version sor
 entries_breaking='' entries_features='' entries_fixes='' entries_performance='' entries_reverts='' entries_other=''
 
 escape() { # TEXT: sets escaped, with nothing left that Markdown or HTML would take for markup
-  local text=${1//[[:cntrl:]]/ } mark numbered='^([0-9]+)([.)].*)$'
-  escaped=$text
+  local mark
+  escaped=${1//[[:cntrl:]]/ }
   # shellcheck disable=SC1003
   for mark in '\' '`' '*' '_' '[' ']' '<' '>' '|' '~' '&' '$'; do
     escaped=${escaped//"$mark"/"\\$mark"}
   done
+}
+
+escape_at_start() { # TEXT: the same for what begins a line, where more would be markup
+  local numbered='^([0-9]+)([.)].*)$'
+  escape "$1"
   if [[ $escaped == [-+=#]* ]]; then
     escaped="\\$escaped"
   elif [[ $escaped =~ $numbered ]]; then
@@ -663,12 +668,14 @@ collect_entries() {
     if [[ -n ${scopes[i]} ]]; then
       escape "${scopes[i]}"
       entry+="**$escaped:** "
+      escape "${texts[i]}"
+    else
+      escape_at_start "${texts[i]}"
     fi
-    escape "${texts[i]}"
     entry+="$escaped (${shorts[i]})"$'\n'
     while IFS= read -r line; do
       if [[ -n $line ]]; then
-        escape "$line"
+        escape_at_start "$line"
         entry+="  - $escaped"$'\n'
       fi
     done <<<"${footers[i]}"

@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parents[2] / "bats"
 LIBRARIES = "/usr/lib/bats"
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("file", sorted(FOLDER.glob("*.bats")), ids=lambda file: file.stem)
 def test_bats(file):
     bats = requires_program("bats")
@@ -26,7 +26,7 @@ def test_bats(file):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=390,
+        timeout=1490,
         check=False,
     )
     lines = done.stdout.splitlines()

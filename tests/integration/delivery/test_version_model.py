@@ -17,7 +17,7 @@ BUMP = Path(__file__).parents[3] / "scripts" / "bump_version.sh"
 HISTORIES = int(os.environ.get("VERSION_HISTORIES", "200"))
 FIRST_SEED = int(os.environ.get("VERSION_SEED", "1"))
 
-pytestmark = pytest.mark.timeout(300 + 2 * HISTORIES)
+pytestmark = pytest.mark.timeout(600 + 6 * HISTORIES)
 
 
 def environment() -> dict[str, str]:
