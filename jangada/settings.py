@@ -202,7 +202,9 @@ _VARIABLES: dict[str, _Variable] = {
         _Variable("max_file_bytes", _positive_int, 256 * 1024 * 1024, "bytes", "largest uploaded file"),
         _Variable("inline_bytes", _positive_int, 256 * 1024, "bytes", "larger inputs and outputs become artifacts"),
         _Variable("lease_s", _positive_float, 15.0, "seconds", "how long an executor may be silent"),
-        _Variable("metrics_listen", _listen, None, "[host:]port", "where an executor serves its metrics; port 0 picks one"),
+        _Variable(
+            "metrics_listen", _listen, None, "[host:]port", "where an executor serves its metrics; port 0 picks one"
+        ),
         _Variable("retention_s", _positive_float, 30 * 86400.0, "seconds", "how long final jobs are kept"),
         _Variable("file_ttl_s", _positive_float, 7 * 86400.0, "seconds", "how long files are kept"),
         _Variable("tenant_max_jobs", _positive_int, 20_000, "a number", "unfinished jobs of one tenant in one queue"),
