@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from jangada.gateway.handlers import Handlers
 from jangada.gateway.lifeline import GRACE_S
 from jangada.gateway.provider import Provider
 from jangada.gateway.provider_process import ProcessProvider
+from jangada.gateway.scaling import read_duration
 from jangada.gateway.server import Gateway
 from jangada.gateway.stack import Stack, load_stack
 from jangada.gateway.state import GatewayState
@@ -31,6 +32,7 @@ from jangada.logs import get_logger
 from jangada.settings import Settings
 
 _METRICS_PORT = 8082
+_PATIENCE_S = 300.0
 
 log = get_logger(part="gateway")
 
@@ -95,6 +97,7 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
         stack=[FunctionDeployment.from_stack(function) for function in stack.functions.values()] if stack else (),
         secrets_dir=settings.secrets_dir,
         credentials=_credentials(settings),
+        idle_s=_patience_s(os.environ),
     )
     gateway.asynchronous, close_stores = open_asynchronous(
         settings, lambda: [one.deployment.annotations for one in gateway.control.all()]
@@ -108,6 +111,17 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
         await stop.wait()
     await gateway.stop()
     close_stores()
+
+
+def _patience_s(environ: Mapping[str, str]) -> float:
+    """How long a function may be silent: OpenFaaS' variable ``upstream_timeout``. Raises `ConfigurationError`."""
+    text = environ.get("upstream_timeout", "")
+    if not text.strip():
+        return _PATIENCE_S
+    found = read_duration(text)
+    if not found:
+        raise ConfigurationError(f"upstream_timeout={text!r}: expected a duration such as 60, 60s or 1m30s")
+    return found
 
 
 def _stack(options: argparse.Namespace) -> Stack | None:

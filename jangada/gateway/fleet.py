@@ -10,6 +10,8 @@ from dataclasses import replace
 from jangada.gateway.provider import FunctionState, Replica
 from jangada.gateway.replica_process import Found, Launch, ReplicaProcess
 
+_NOT_ENFORCED = "kept, not enforced: functions are processes here"
+
 
 class Fleet:
     """
@@ -89,6 +91,7 @@ class Fleet:
             sum(member.restarts for member in self._members),
             notes[-1] if notes else "",
             max(0.0, min(starts) - time.monotonic()) if starts else None,
+            limits=_NOT_ENFORCED if self.launch.deployment.limits else "",
             outdated=len(self._old()),
         )
 

@@ -205,6 +205,8 @@ def test_a_changed_secret_replaces_the_replicas_that_use_it_and_no_request_fails
 def test_describe_tells_of_restarts_and_of_the_next_start(stage):
     stage.deploy()
     assert not [name for name in stage.describe()["annotations"] if name.startswith("status.")]
+    stage.deploy("PUT", limits={"memory": "64Mi"})
+    assert "not enforced" in stage.describe()["annotations"]["status.jangada.io/limits"]
     stage.deploy(wait=False, service="broken", image="me/broken:1", annotations={"mine": "yes"})
     said = until(
         lambda: (
@@ -255,3 +257,14 @@ def test_health_by_annotation_ends_a_replica_that_is_ill(stage):
     until(lambda: stage.rows()[0]["restarts"] >= 1, within_s=20)
     (stage.folder / "well.no").unlink()
     until(lambda: (found := stage.get("/function/hello"))[0] == 200 and found[1]["pid"] != pid, within_s=20)
+
+
+def test_the_gateways_patience_is_openfaas_upstream_timeout(tmp_path, mongo_url, mongo_database, monkeypatch):
+    monkeypatch.setenv("upstream_timeout", "200ms")
+    stage = Stage(tmp_path, mongo_url, mongo_database.name)
+    try:
+        stage.deploy()
+        assert stage.get("/function/hello")[0] == 200
+        assert stage.get("/function/hello/slow")[0] == 504
+    finally:
+        stage.close()
