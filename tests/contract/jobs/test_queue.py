@@ -187,6 +187,8 @@ class TestCaps:
         entries = [an_entry(body=b"x" * 60) for _ in range(2)]
         said = queue.enqueue_many(Q, entries, QueueLimits(None, None, tenant_bytes=100))
         assert said == [Admission.ACCEPTED, Admission.TENANT_FULL]
+        said = queue.enqueue_many(Q, [an_entry(body=b"x" * 60)], QueueLimits(None, None, tenant_bytes=100))
+        assert said == [Admission.TENANT_FULL]
         said = queue.enqueue_many(Q, [an_entry(tenant_id="other", body=b"x" * 60)], QueueLimits(None, 100))
         assert said == [Admission.QUEUE_FULL]
 
