@@ -78,9 +78,8 @@ def chosen(names: str | None) -> list[System]:
     return able
 
 
-def run(able: list[System], rounds: int, rows: set[str]) -> list[Record]:
-    """All rounds; an error is a record of its own."""
-    records: list[Record] = []
+def run(able: list[System], rounds: int, rows: set[str], records: list[Record]) -> None:
+    """All rounds, into *records*; a system that fails is named and left out of its round."""
     with Progress() as progress:
         bar = progress.add_task("measuring", total=rounds * len(able))
         for number in range(rounds):
@@ -94,7 +93,6 @@ def run(able: list[System], rounds: int, rows: set[str]) -> list[Record]:
                 except Exception as error:  # noqa: BLE001 - one system that fails must not end the others' run
                     progress.console.print(f"{system.name}: {type(error).__name__}: {error}")
                 progress.advance(bar)
-    return records
 
 
 def main() -> None:
@@ -110,7 +108,11 @@ def main() -> None:
     rows = set(options.rows.split(","))
     if not rows <= set(ROWS):
         parser.error(f"--rows: expected some of {', '.join(ROWS)}")
-    records = run(chosen(options.peers), options.rounds, rows)
+    records: list[Record] = []
+    try:
+        run(chosen(options.peers), options.rounds, rows, records)
+    except KeyboardInterrupt:
+        print("interrupted: what there is so far", file=sys.stderr)
     options.out.mkdir(parents=True, exist_ok=True)
     print(write(records, options.out))
 
