@@ -102,6 +102,9 @@ class Autoscaler:
     def _seen(self, one: Deployed, now: float) -> Load:
         """The load that this gateway sees."""
         watch = self._watches.setdefault(one.deployment.key, _Watch(now))
+        if one.replicas and not self._provider.status(*one.deployment.key).available:
+            # It is still starting: nobody could have used it, so it is not idle.
+            watch.since = now
         account = self._accounting.accounts.get(one.deployment.qualified_name) or FunctionAccount(used_at=watch.since)
         counts = watch.counts
         counts.append((now, account.succeeded, account.ended))

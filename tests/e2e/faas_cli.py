@@ -105,7 +105,7 @@ class FaasCli:
             self.process = subprocess.Popen(
                 command, cwd=self.folder, env=clean | settings | environ, stdout=output, stderr=output
             )
-        self.run("ready", "--attempts", "100", "--interval", "100ms")
+        self.run("ready", "--attempts", "600", "--interval", "100ms")
 
     def stop_gateway(self) -> None:
         if self.process is not None:

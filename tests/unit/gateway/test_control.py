@@ -14,6 +14,7 @@ from jangada.gateway.autoscaler import Autoscaler
 from jangada.gateway.control import Control
 from jangada.gateway.deployment import FunctionDeployment
 from jangada.gateway.errors import DeployRefusedError, UnknownFunctionError
+from jangada.gateway.provider import Replica
 from jangada.gateway.state_memory import MemoryState
 from tests.fixed_provider import FixedProvider, function
 
@@ -242,6 +243,11 @@ def test_the_autoscaler_puts_an_idle_function_to_sleep_and_leaves_a_busy_one():
             await control.deploy(FunctionDeployment(name, "x", labels=labels))
         accounting.begin("busy.openfaas-fn")
         for second in range(5):
+            await scaler.look(1_000_000.0 + second)
+        # What is still starting is not idle.
+        assert provider.wished == {("idle", "openfaas-fn"): 1, ("busy", "openfaas-fn"): 1}
+        provider.replicas_there = [Replica("idle", "a"), Replica("busy", "b")]
+        for second in range(5, 10):
             await scaler.look(1_000_000.0 + second)
         assert provider.wished == {("idle", "openfaas-fn"): 0, ("busy", "openfaas-fn"): 1}
 
