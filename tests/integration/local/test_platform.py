@@ -91,6 +91,22 @@ def test_a_part_that_is_killed_comes_back_and_jobs_go_on(platform, part):
         assert client.run("echo", {"value": part}, timeout_s=60)["value"] == part
 
 
+def test_functions_outlive_a_gateway_that_is_killed(platform):
+    def functions() -> dict[str, int]:
+        rows = platform.rows().items()
+        return {part: row["pid"] for part, row in rows if part.startswith("function:") and row["state"] == "ready"}
+
+    before, gateway = functions(), platform.pid("gateway")
+    assert len(before) >= 4
+    assert platform.kill("gateway")
+    assert all(psutil.pid_exists(pid) for pid in before.values())
+    until(
+        lambda: platform.pid("gateway") not in {None, gateway} and platform.rows()["gateway"]["state"] == "ready",
+        within_s=60,
+    )
+    until(lambda: functions() == before, within_s=30)
+
+
 def test_callers_wait_while_the_gateway_is_started_again(platform):
     url = platform.connection()["url"]
     platform.kill("gateway")
