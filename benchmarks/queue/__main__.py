@@ -91,7 +91,7 @@ def run(able: list[System], rounds: int, rows: set[str], records: list[Record]) 
                         if figures is not None:
                             records.append(Record(system.name, kind, row, number, figures))
                 except Exception as error:  # noqa: BLE001 - one system that fails must not end the others' run
-                    progress.console.print(f"{system.name}: {type(error).__name__}: {error}")
+                    progress.console.print(f"{system.name}: {type(error).__name__}: {error}", markup=False)
                 progress.advance(bar)
 
 
