@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from jangada.algorithms.validation import InputValidator
     from jangada.artifacts import ArtifactStore
     from jangada.artifacts.uploads import Uploads, UploadStore
+    from jangada.deployments.store import DeploymentStore
     from jangada.jobs.feedback import FeedbackStore
     from jangada.jobs.idempotency import IdempotencyStore
     from jangada.jobs.queue import JobQueue
@@ -227,6 +228,15 @@ class Services:
 
         return self._indexed(MongoFeedbackStore(self.database))
 
+    # deployments
+
+    @_once
+    def deployments(self) -> DeploymentStore:
+        """Wishes for capacity, nodes, and the replicas that there are."""
+        from jangada.deployments.store_mongo import MongoDeploymentStore
+
+        return self._indexed(MongoDeploymentStore(self.database))
+
     # webhooks
 
     @_once
@@ -309,6 +319,12 @@ class _MemoryServices(Services):
         from jangada.jobs.feedback import MemoryFeedbackStore
 
         return MemoryFeedbackStore()
+
+    @_once
+    def deployments(self) -> DeploymentStore:
+        from jangada.deployments.store_memory import MemoryDeploymentStore
+
+        return MemoryDeploymentStore()
 
     @_once
     def webhooks(self) -> WebhookStore:

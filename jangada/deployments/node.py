@@ -1,0 +1,58 @@
+"""The record of a node: a machine that runs replicas, as its agent describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from jangada.deployments.deployment import Trust
+
+HEARTBEAT_S = 2.0
+"""How often an agent says that its node, and what runs there, is alive."""
+NODE_LEASE_S = 6.0
+"""How long that holds. Compared by the clocks of the machines: they are to agree within a second."""
+FORGOTTEN_AFTER = timedelta(days=1)
+"""How long a node that is not heard of is still shown."""
+
+
+class Engine(StrEnum):
+    """How a node runs a replica."""
+
+    PROCESS = "process"
+    DOCKER = "docker"
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One device; *type* as its driver names it."""
+
+    uuid: str
+    type: str
+    memory_mib: int
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """
+    A machine and what it offers to replicas in all. It is alive until *lease_until*.
+
+    *algorithms* are those it can start, name → versions; None: whatever is asked,
+    as where images are pulled.
+    """
+
+    id: str
+    name: str
+    cpu_millicores: int
+    memory_mib: int
+    lease_until: datetime
+    gpus: tuple[Gpu, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    trust: Trust = Trust.TRUSTED
+    engines: tuple[Engine, ...] = (Engine.PROCESS,)
+    algorithms: Mapping[str, tuple[str, ...]] | None = None
+
+    def is_alive(self, now: datetime) -> bool:
+        """Whether its agent was heard of in time."""
+        return self.lease_until > now
