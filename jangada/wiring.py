@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from jangada.algorithms.validation import InputValidator
     from jangada.artifacts import ArtifactStore
     from jangada.artifacts.uploads import Uploads, UploadStore
+    from jangada.deployments.ledger import UsageLedger
     from jangada.deployments.store import DeploymentStore
     from jangada.jobs.feedback import FeedbackStore
     from jangada.jobs.idempotency import IdempotencyStore
@@ -237,6 +238,13 @@ class Services:
 
         return self._indexed(MongoDeploymentStore(self.database))
 
+    @_once
+    def ledger(self) -> UsageLedger:
+        """What was used, and by whom."""
+        from jangada.deployments.ledger_mongo import MongoUsageLedger
+
+        return self._indexed(MongoUsageLedger(self.database))
+
     # webhooks
 
     @_once
@@ -325,6 +333,12 @@ class _MemoryServices(Services):
         from jangada.deployments.store_memory import MemoryDeploymentStore
 
         return MemoryDeploymentStore()
+
+    @_once
+    def ledger(self) -> UsageLedger:
+        from jangada.deployments.ledger_memory import MemoryUsageLedger
+
+        return MemoryUsageLedger()
 
     @_once
     def webhooks(self) -> WebhookStore:

@@ -62,12 +62,18 @@ class Replica:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """How many replicas a lane is to have, since when and why. *memory* is for the next decision."""
+    """
+    How many replicas a lane is to have, since when and why. *memory* is for the next decision.
+
+    *start_s* is what the latest start took, None before the first, and *phases_s* by phase.
+    """
 
     lane: str
     replicas: int
     reason: Reason
     at: datetime
+    start_s: float | None = None
+    phases_s: Mapping[str, float] = field(default_factory=dict)
     memory: ScalingMemory = field(default_factory=ScalingMemory)
 
 

@@ -52,6 +52,7 @@ class Reason(StrEnum):
     CALM = "calm"
     IDLE = "idle"
     STEADY = "steady"
+    PAUSED = "paused"
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,8 +131,8 @@ def test_what_is_wanted_comes_back_with_its_memory(store: DeploymentStore):
     memory = ScalingMemory()
     for at in range(4):
         memory = decide(policy, load, memory, float(at)).memory
-    wanted = Wanted("acme-ocr", 4, Reason.BACKLOG, NOW, memory)
-    store.put_wanted(replace(wanted, replicas=1))
+    wanted = Wanted("acme-ocr", 4, Reason.BACKLOG, NOW, 1.5, {"spawn": 0.4}, memory)
+    store.put_wanted(replace(wanted, replicas=1, start_s=None))
     store.put_wanted(wanted)
     assert store.wanted() == {"acme-ocr": wanted}
 
