@@ -42,21 +42,20 @@ done
 [[ $environment =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ ]] || fail 2 "ENV: expected a name, found '$environment'"
 [[ -z $version || $version =~ ^[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$ ]] || fail 2 "VERSION: expected X.Y.Z, found '$version'"
 [ -n "${OPENFAAS_URL:-}" ] || fail 2 "OPENFAAS_URL must be the address of the gateway of $environment"
-for program in faas-cli jq git; do
+for program in jq git; do
   command -v "$program" >/dev/null 2>&1 || fail 5 "needs $program on PATH"
 done
 
 here="$(cd "$(dirname "$0")" && pwd)"
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
-mkdir "$work/empty"
 # shellcheck source=scripts/ci/registry.sh
 . "$here/ci/registry.sh"
-faas() { (cd "$work/empty" && exec faas-cli "$@"); }
+# shellcheck source=scripts/ci/deployer.sh
+. "$here/ci/deployer.sh"
+choose_deployer 2>"$work/said" || fail 5 "$(cat "$work/said")"
 
-faas list --json --gateway "$OPENFAAS_URL" >"$work/now.json" 2>"$work/said" ||
-  fail 3 "the gateway does not tell what runs: $(cat "$work/said")"
-jq -e 'type == "array"' "$work/now.json" >/dev/null 2>&1 || echo '[]' >"$work/now.json"
+gateway_functions >"$work/now.json" 2>"$work/said" || fail 3 "the gateway does not tell what runs: $(cat "$work/said")"
 elsewhere="$(jq -r --arg environment "$environment" \
   '[.[].annotations["com.jangada.environment"] // empty | select(. != $environment)] | unique | join(", ")' "$work/now.json")"
 [ -z "$elsewhere" ] || fail 3 "what runs at OPENFAAS_URL says that it is $elsewhere, not $environment"
@@ -73,9 +72,7 @@ fi
 tag="v$version"
 git rev-parse --verify --quiet "refs/tags/$tag^{commit}" >/dev/null || fail 3 "there is no tag $tag in this repository"
 git show "refs/tags/$tag:stack.yml" >"$work/stack.yml" 2>/dev/null || fail 3 "$tag has no stack.yml"
-faas generate --yaml "$work/stack.yml" >"$work/functions" || fail 3 "stack.yml of $tag cannot be read by faas-cli"
-awk '/^spec:/ {spec = 1} /^---/ {spec = 0} spec && $1 == "name:" {name = $2} spec && $1 == "image:" {print name, $2; spec = 0}' \
-  "$work/functions" | sort >"$work/then"
+stack_images "$work/stack.yml" >"$work/then" || fail 3 "stack.yml of $tag cannot be read by $deployer"
 
 # Every image must exist, with its signature, before anything is touched.
 digests="${DEPLOY_DIGESTS:-}"
@@ -117,7 +114,7 @@ DEPLOY_STACK="$work/stack.yml" DEPLOY_VERSION="$version" DEPLOY_DIGESTS="$digest
 if [ -n "$prune" ]; then
   while read -r name; do
     say "removing $name"
-    faas remove "$name" --gateway "$OPENFAAS_URL" >&2 </dev/null || fail 4 "$name was not removed"
+    gateway_remove "$name" >&2 || fail 4 "$name was not removed"
   done <"$work/newer"
 fi
 say "$environment runs $version after $((SECONDS - begun)) s"

@@ -1,4 +1,4 @@
-"""`jangada function run`: one function, once, without the platform."""
+"""`jangada function run`: one function, once, without the platform; the group that `deploying` has its commands in."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from jangada.cli import deploying
 from jangada.errors import ConfigurationError
 from jangada.gateway.stack import StackFunction, load_stack
 from jangada.local.home import Home
@@ -25,7 +26,11 @@ _EXIT_BY_CLASS = {4: 4, 5: 5}
 
 @click.group()
 def function() -> None:
-    """Run functions by themselves."""
+    """Run a function by itself; deploy functions to a gateway."""
+
+
+for _command in deploying.commands:
+    function.add_command(_command)
 
 
 @function.command()

@@ -33,7 +33,7 @@ _COMMANDS: dict[str, _Lazy] = {
     "down": _Lazy("platform", "down", "Stop it."),
     "status": _Lazy("platform", "status", "Show its parts."),
     "logs": _Lazy("platform", "logs", "Show the log of one part, or of all."),
-    "function": _Lazy("function", "function", "Run one function once, without the platform."),
+    "function": _Lazy("function", "function", "Run one function by itself; deploy functions to a gateway."),
     "demo": _Lazy("demo", "demo", "Send scanned documents through it and show what was found."),
     "submit": _Lazy("jobs", "submit", "Submit a job."),
     "jobs": _Lazy("jobs", "jobs", "List, get, cancel, watch jobs; show their logs."),

@@ -14,6 +14,7 @@
 #   DEPLOY_TIMEOUT_S    seconds until every function is ready (default 300)
 #   DEPLOY_SMOKE        false: no smoke test; what scripts/ci/smoke.sh reads is passed on
 #   REDIS_URL MONGO_URL values of the secrets redis-url and mongo-url (default: left as they are, and never undone)
+#   DEPLOY_WITH         faas-cli, or jangada (`jangada function`); default: faas-cli where it is on PATH
 #
 # Each function carries annotations com.jangada.version, .digest, .environment, .reason and .history: the versions that this
 # environment ran, oldest first. The result goes to stdout as JSON and, as result=, to the file that GITHUB_OUTPUT names.
@@ -38,7 +39,7 @@ version="${version#v}"
 stack="${DEPLOY_STACK:-stack.yml}" timeout_s="${DEPLOY_TIMEOUT_S:-300}" digests="${DEPLOY_DIGESTS:-}"
 [ -f "$stack" ] || fail 2 "DEPLOY_STACK: there is no $stack"
 [[ $timeout_s =~ ^[1-9][0-9]*$ ]] || fail 2 "DEPLOY_TIMEOUT_S: expected seconds, found '$timeout_s'"
-for program in faas-cli jq curl; do
+for program in jq curl; do
   command -v "$program" >/dev/null 2>&1 || fail 5 "needs $program on PATH"
 done
 [ -z "$digests" ] || [ "$digests" = none ] || jq -e 'type == "object"' >/dev/null 2>&1 <<<"$digests" ||
@@ -47,18 +48,14 @@ done
 here="$(cd "$(dirname "$0")" && pwd)"
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
-mkdir "$work/empty"
-
-# faas-cli takes a stack file in the current folder before its own arguments: it always runs in an empty one.
-faas() { (cd "$work/empty" && exec faas-cli "$@"); }
+# shellcheck source=scripts/ci/deployer.sh
+. "$here/deployer.sh"
+choose_deployer 2>"$work/said" || fail 5 "$(cat "$work/said")"
 
 # The images of ours get the version as their tag; what they are built from is of no concern here.
 sed -E 's#^([[:space:]]*image:[[:space:]]*"?([^"[:space:]]*/)?jangada-[a-z0-9._-]+):[A-Za-z0-9_][A-Za-z0-9._-]*#\1:'"$version"'#' \
   "$stack" >"$work/stack.yml"
-faas generate --yaml "$work/stack.yml" >"$work/functions" || fail 2 "$stack cannot be read by faas-cli"
-# "name image" of each function, as faas-cli reads the file.
-awk '/^spec:/ {spec = 1} /^---/ {spec = 0} spec && $1 == "name:" {name = $2} spec && $1 == "image:" {print name, $2; spec = 0}' \
-  "$work/functions" | sort >"$work/wanted"
+stack_images "$work/stack.yml" >"$work/wanted" || fail 2 "$stack cannot be read by $deployer"
 if [ -n "${DEPLOY_FUNCTIONS:-}" ]; then
   tr ',' '\n' <<<"$DEPLOY_FUNCTIONS" | tr -d ' ' | sed '/^$/d' | sort -u >"$work/chosen"
   unknown="$(cut -d' ' -f1 "$work/wanted" | comm -13 - "$work/chosen" | paste -sd, -)"
@@ -86,9 +83,7 @@ while read -r name image; do
   printf '%s %s %s\n' "$name" "$image" "$digest" >>"$work/plan"
 done <"$work/wanted"
 
-faas list --json --gateway "$OPENFAAS_URL" >"$work/before.json" 2>"$work/said" ||
-  fail 3 "the gateway does not tell what runs: $(cat "$work/said")"
-jq -e 'type == "array"' "$work/before.json" >/dev/null 2>&1 || echo '[]' >"$work/before.json"
+gateway_functions >"$work/before.json" 2>"$work/said" || fail 3 "the gateway does not tell what runs: $(cat "$work/said")"
 
 annotation() { # NAME ANNOTATION: what the function had before
   jq -r --arg name "$1" --arg key "com.jangada.$2" '.[] | select(.name == $name) | .annotations[$key] // ""' "$work/before.json"
@@ -106,31 +101,27 @@ history_of() { # NAME
 
 is_ready() { # NAME IMAGE: it is what is wished for, answers, and no replica of an earlier deployment is left
   local said
-  said="$(faas list --json --gateway "$OPENFAAS_URL" 2>/dev/null)" || return 1
+  said="$(gateway_functions 2>/dev/null)" || return 1
   jq -e --arg name "$1" --arg image "$2" \
     'any(.[]; .name == $name and .image == $image and (.availableReplicas // 0) > 0)' <<<"$said" >/dev/null 2>&1 || return 1
-  said="$(faas describe "$1" --gateway "$OPENFAAS_URL" 2>/dev/null)" || return 1
+  said="$(gateway_describe "$1" 2>/dev/null)" || return 1
   [[ $said != *status.jangada.io/updating* ]]
 }
 
 wait_ready() { # NAME IMAGE DEADLINE
   until is_ready "$1" "$2"; do
     if [ "$SECONDS" -ge "$3" ]; then
-      say "$1 is not ready after $timeout_s s: $(faas describe "$1" --gateway "$OPENFAAS_URL" 2>&1 | grep -F status.jangada.io || true)"
+      say "$1 is not ready after $timeout_s s: $(gateway_describe "$1" 2>&1 | grep -F status.jangada.io || true)"
       return 1
     fi
     sleep 0.3
   done
 }
 
-set_secret() { # NAME VALUE: faas-cli ends with 0 even when the gateway refuses, so what it says decides
-  local verb=create
-  if faas secret list --gateway "$OPENFAAS_URL" 2>/dev/null | grep -qw -- "$1"; then verb=update; fi
-  if ! printf '%s' "$2" | faas secret "$verb" "$1" --gateway "$OPENFAAS_URL" >"$work/said" 2>&1 ||
-    ! grep -qE '20[0-9]|Created|Updated' "$work/said"; then
-    say "the secret $1 was not set: $(cat "$work/said")"
-    return 1
-  fi
+set_secret() { # NAME VALUE
+  printf '%s' "$2" | gateway_set_secret "$1" >"$work/said" 2>&1 && return 0
+  say "the secret $1 was not set: $(cat "$work/said")"
+  return 1
 }
 
 deploy_all() {
@@ -144,8 +135,7 @@ deploy_all() {
     [ -z "${DEPLOY_REASON:-}" ] || words+=(--annotation "com.jangada.reason=$(tr -s '[:cntrl:]' ' ' <<<"$DEPLOY_REASON")")
     say "$name: $image"
     printf '%s\n' "$name" >>"$work/touched"
-    faas deploy --yaml "$work/stack.yml" --filter "$name" --read-template=false --gateway "$OPENFAAS_URL" "${words[@]}" >&2 </dev/null ||
-      return 1
+    gateway_deploy "$work/stack.yml" "$name" "${words[@]}" >&2 || return 1
   done <"$work/plan"
   deadline=$((SECONDS + timeout_s))
   while read -r name image digest; do
@@ -160,23 +150,22 @@ smoke() {
   "$here/smoke.sh" "${names[@]}"
 }
 
-# What ran before, from what the gateway told of it; JSON is YAML, and no dollar sign in it is to be filled in.
+# What ran before, from what the gateway told of it; JSON is YAML, and a doubled dollar sign stands for itself.
 undo() {
   local name image deadline code=0
   jq '{version: "1.0", provider: {name: "openfaas"}, functions: (map({key: .name, value: ({image, lang: "dockerfile", handler: "./empty",
       fprocess: .envProcess, environment: .envVars, secrets, labels, annotations, constraints, limits, requests,
       readonly_root_filesystem: .readOnlyRootFilesystem} | with_entries(select(.value != null and .value != "")))}) | from_entries)}' \
-    "$work/before.json" >"$work/undo.yml"
+    "$work/before.json" | sed 's/\$/$$/g' >"$work/undo.yml"
   while read -r name; do
     image="$(jq -r --arg name "$name" '.[] | select(.name == $name) | .image' "$work/before.json")"
     if [ -z "$image" ]; then
       say "undoing: $name did not run before, it is removed"
-      faas remove "$name" --gateway "$OPENFAAS_URL" >&2 </dev/null || code=1
+      gateway_remove "$name" >&2 || code=1
       continue
     fi
     say "undoing: $name: $image"
-    faas deploy --yaml "$work/undo.yml" --filter "$name" --envsubst=false --read-template=false --gateway "$OPENFAAS_URL" >&2 </dev/null ||
-      code=1
+    gateway_deploy "$work/undo.yml" "$name" >&2 || code=1
   done <"$work/touched"
   deadline=$((SECONDS + timeout_s))
   while read -r name; do
@@ -189,7 +178,7 @@ undo() {
 : >"$work/touched"
 if ! deploy_all || ! smoke; then
   say "version $version failed; what ran before is deployed again"
-  undo || fail 4 "undoing failed too: look at faas-cli list --verbose"
+  undo || fail 4 "undoing failed too: look at what the gateway lists"
   fail 1 "version $version failed, what ran before runs again"
 fi
 

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Logs faas-cli in to a gateway; faas-cli keeps the credentials in its own file.
+# Logs in to a gateway; the credentials are kept in faas-cli's file ($OPENFAAS_CONFIG, else ~/.openfaas), also where
+# `jangada function` deploys instead of it (DEPLOY_WITH=jangada, or no faas-cli on PATH).
 #   OPENFAAS_URL=https://faas.example.org FAAS_PASSWORD=… scripts/ci/faas_login.sh
-# FAAS_USERNAME is the user (default admin). The password reaches faas-cli through stdin only. An address outside this
+# FAAS_USERNAME is the user (default admin). The password reaches the program through stdin only. An address outside this
 # machine must be https, unless FAAS_INSECURE=1 says that the network in between is private.
-# Exit codes: 0, 1 refused, 2 usage, 5 no faas-cli.
+# Exit codes: 0, 1 refused, 2 usage, 5 neither program is there.
 set -euo pipefail
 case "${1:-}" in
   '') ;;
-  --help | -h) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  --help | -h) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
   *) echo "faas_login.sh: takes no arguments (see --help)" >&2; exit 2 ;;
 esac
 fail() { local code="$1"; shift; echo "faas_login.sh: $*" >&2; exit "$code"; }
@@ -22,8 +23,8 @@ case "$OPENFAAS_URL" in
     ;;
   *) fail 2 "OPENFAAS_URL: expected https://HOST" ;;
 esac
-command -v faas-cli >/dev/null 2>&1 || fail 5 "needs faas-cli on PATH (scripts/ci/install_faas_cli.sh builds it)"
+# shellcheck source=scripts/ci/deployer.sh
+. "$(cd "$(dirname "$0")" && pwd)/deployer.sh"
+choose_deployer || fail 5 "nothing to log in with"
 if [ -n "${GITHUB_ACTIONS:-}" ]; then printf '::add-mask::%s\n' "$FAAS_PASSWORD"; fi
-printf '%s' "$FAAS_PASSWORD" |
-  faas-cli login --gateway "$OPENFAAS_URL" --username "${FAAS_USERNAME:-admin}" --password-stdin ||
-  fail 1 "the gateway refused the login"
+printf '%s' "$FAAS_PASSWORD" | gateway_login "${FAAS_USERNAME:-admin}" || fail 1 "the gateway refused the login"

@@ -1,4 +1,4 @@
-"""deploy.sh and rollback.sh with the genuine faas-cli on our gateway: one story, in order."""
+"""deploy.sh and rollback.sh on our gateway, with the genuine faas-cli and our own command: one story each, in order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.e2e.faas_cli import PASSWORD, FaasCli, project
+from tests.integration.delivery.site import DEPLOYERS, PASSWORD, Site, made_site
 from tests.requires import requires_program
 
 pytestmark = pytest.mark.timeout(300)
@@ -46,26 +46,25 @@ ANOTHER = """  another:
 """
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory, redis_url, mongo_url):
+@pytest.fixture(scope="module", params=DEPLOYERS)
+def site(request, tmp_path_factory, redis_url, mongo_url):
     """A gateway, a login, and a repository with tags v1.0.0, v1.1.0 (which answers 500) and v1.2.0."""
     for name in ("jq", "skopeo", "curl"):
         requires_program(name)
-    with project("process", tmp_path_factory.mktemp("deploy")) as cli:
-        (cli.folder / "hello" / "handler.py").write_text(HANDLER)
-        (cli.folder / "stack.yaml").write_text(stack("0.0.1", another=True))
-        cli.start_gateway(
-            {"JANGADA_REDIS_URL": redis_url, "JANGADA_MONGO_URL": mongo_url, "JANGADA_MONGO_DATABASE": cli.name}
+    with made_site(tmp_path_factory.mktemp("deploy"), request.param, HANDLER) as site:
+        (site.folder / "stack.yaml").write_text(stack("0.0.1", another=True))
+        site.start_gateway(
+            {"JANGADA_REDIS_URL": redis_url, "JANGADA_MONGO_URL": mongo_url, "JANGADA_MONGO_DATABASE": site.name}
         )
-        repository = cli.folder / "site"
+        repository = site.folder / "site"
         repository.mkdir()
-        git(cli, "init", "--quiet", "--initial-branch=main")
+        git(site, "init", "--quiet", "--initial-branch=main")
         for version, status, another in (("1.0.0", 200, False), ("1.1.0", 500, True), ("1.2.0", 200, False)):
             (repository / "stack.yml").write_text(stack(version, status, another=another))
-            git(cli, "add", ".")
-            git(cli, "commit", "--quiet", "-m", version)
-            git(cli, "tag", f"v{version}")
-        yield cli
+            git(site, "add", ".")
+            git(site, "commit", "--quiet", "-m", version)
+            git(site, "tag", f"v{version}")
+        yield site
 
 
 def stack(version: str, status: int = 200, *, another: bool = False) -> str:
@@ -73,18 +72,16 @@ def stack(version: str, status: int = 200, *, another: bool = False) -> str:
     return text.format(version=version, status=status, greeting=f"version {version}")
 
 
-def git(cli: FaasCli, *arguments: str) -> None:
+def git(site: Site, *arguments: str) -> None:
     person = ["-c", "user.name=t", "-c", "user.email=t@localhost"]
-    subprocess.run(["git", *person, *arguments], cwd=cli.folder / "site", env=cli.environ, check=True, timeout=60)
+    subprocess.run(["git", *person, *arguments], cwd=site.folder / "site", env=site.environ, check=True, timeout=60)
 
 
-def run(
-    cli: FaasCli, script: str, *arguments: str, expect: int = 0, **environ: str
-) -> subprocess.CompletedProcess[str]:
+def run(site: Site, script: str, *arguments: str, expect: int = 0, **environ: str) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         [ROOT / "scripts" / script, *arguments],
-        cwd=cli.folder / "site",
-        env=cli.environ | {"FAAS_PASSWORD": PASSWORD, "DEPLOY_TIMEOUT_S": "60", "SMOKE_WITHIN_S": "3"} | environ,
+        cwd=site.folder / "site",
+        env=site.environ | {"FAAS_PASSWORD": PASSWORD, "DEPLOY_TIMEOUT_S": "60", "SMOKE_WITHIN_S": "3"} | environ,
         capture_output=True,
         text=True,
         timeout=200,
@@ -94,29 +91,29 @@ def run(
     return done
 
 
-def deploy(cli: FaasCli, version: str, expect: int = 0, **environ: str) -> subprocess.CompletedProcess[str]:
-    git(cli, "checkout", "--quiet", f"v{version}")
+def deploy(site: Site, version: str, expect: int = 0, **environ: str) -> subprocess.CompletedProcess[str]:
+    git(site, "checkout", "--quiet", f"v{version}")
     defaults = {"DEPLOY_ENVIRONMENT": "staging", "DEPLOY_DIGESTS": "none", "SMOKE_PATHS": "/function/hello"}
-    return run(cli, "ci/deploy.sh", expect=expect, **(defaults | {"DEPLOY_VERSION": version} | environ))
+    return run(site, "ci/deploy.sh", expect=expect, **(defaults | {"DEPLOY_VERSION": version} | environ))
 
 
-def functions(cli: FaasCli) -> dict[str, dict]:
-    rows = requests.get(f"{cli.url}/system/functions", auth=AUTH, timeout=10).json()
+def functions(site: Site) -> dict[str, dict]:
+    rows = requests.get(f"{site.url}/system/functions", auth=AUTH, timeout=10).json()
     return {row["name"]: row for row in rows}
 
 
-def wished(cli: FaasCli) -> dict[str, dict]:
+def wished(site: Site) -> dict[str, dict]:
     """What is deployed, without what changes by itself."""
     names = ("image", "annotations", "labels", "envVars", "secrets")
-    return {name: {key: row[key] for key in names if key in row} for name, row in functions(cli).items()}
+    return {name: {key: row[key] for key in names if key in row} for name, row in functions(site).items()}
 
 
-def greeting(cli: FaasCli) -> str:
-    return requests.get(f"{cli.url}/function/hello", timeout=30).text
+def greeting(site: Site) -> str:
+    return requests.get(f"{site.url}/function/hello", timeout=30).text
 
 
-def history(cli: FaasCli) -> str:
-    return functions(cli)["hello"]["annotations"]["com.jangada.history"]
+def history(site: Site) -> str:
+    return functions(site)["hello"]["annotations"]["com.jangada.history"]
 
 
 def test_login(site):
@@ -144,7 +141,8 @@ def test_deploy_says_version_and_digest_on_each_function(site):
     assert running["annotations"]["com.jangada.digest"] == digest
     assert running["annotations"]["com.jangada.environment"] == "staging"
     assert greeting(site) == "version 1.0.0"
-    assert "redis-url" in site.run("secret", "list", "--gateway", site.url)
+    secrets = requests.get(f"{site.url}/system/secrets", auth=AUTH, timeout=10).json()
+    assert [secret["name"] for secret in secrets] == ["redis-url"]
 
 
 def test_a_version_that_fails_the_smoke_test_is_undone(site):
@@ -223,8 +221,8 @@ def test_usage(site):
 class counted_requests:  # noqa: N801 - reads as a function
     """Calls the function without a break, and keeps what was no 200."""
 
-    def __init__(self, cli: FaasCli) -> None:
-        self._url = f"{cli.url}/function/hello"
+    def __init__(self, site: Site) -> None:
+        self._url = f"{site.url}/function/hello"
         self._end = threading.Event()
         self._failures: list[str] = []
         self._made = 0
