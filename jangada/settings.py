@@ -34,6 +34,7 @@ class Settings:
     inline_bytes: int
     lease_s: float
     metrics_listen: str | None
+    image_digest: str | None
     retention_s: float
     file_ttl_s: float
     tenant_max_jobs: int
@@ -121,6 +122,13 @@ def _port(text: str) -> int:
     return value
 
 
+def _digest(text: str) -> str:
+    kind, _, digits = text.partition(":")
+    if kind != "sha256" or len(digits) != 64 or set(digits) - set("0123456789abcdef"):
+        raise ValueError("as the registry tells it")
+    return text
+
+
 def _listen(text: str) -> str:
     host, _, port = text.rpartition(":")
     _port(port)
@@ -204,6 +212,13 @@ _VARIABLES: dict[str, _Variable] = {
         _Variable("lease_s", _positive_float, 15.0, "seconds", "how long an executor may be silent"),
         _Variable(
             "metrics_listen", _listen, None, "[host:]port", "where an executor serves its metrics; port 0 picks one"
+        ),
+        _Variable(
+            "image_digest",
+            _digest,
+            None,
+            "sha256:<64 hex digits>",
+            "of the image an executor runs in; its jobs name it",
         ),
         _Variable("retention_s", _positive_float, 30 * 86400.0, "seconds", "how long final jobs are kept"),
         _Variable("file_ttl_s", _positive_float, 7 * 86400.0, "seconds", "how long files are kept"),

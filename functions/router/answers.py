@@ -39,6 +39,13 @@ class JobError(BaseModel):
     details: dict[str, Any]
 
 
+class RanByObject(BaseModel):
+    """Which code ran an attempt. The digest is there where the executor was told its image's."""
+
+    algorithm_version: str
+    image_digest: str | None = Field(examples=["sha256:5f0f…"])
+
+
 class AttemptObject(BaseModel):
     """One try that was not the job's success."""
 
@@ -46,6 +53,7 @@ class AttemptObject(BaseModel):
     outcome: Literal["failed", "timed_out", "lost", "canceled", "died", "handed_back"]
     error: dict[str, Any] | None
     ended_at: str | None
+    ran_by: RanByObject | None
 
 
 class PolicyObject(BaseModel):
@@ -108,6 +116,7 @@ class JobObject(BaseModel):
     completed_at: str | None
     expires_at: str | None
     deadline_at: str | None
+    ran_by: RanByObject | None = Field(description="what ran the attempt that decided the outcome")
     metrics: JobMetrics
     urls: JobUrls
 

@@ -16,6 +16,7 @@ from jangada.executor.files import JobFiles
 from jangada.executor.metrics import ExecutorMetrics
 from jangada.executor.metrics_stores import QUEUE_OPERATIONS, STORE_OPERATIONS, MeasuredExecution, measured
 from jangada.jobs.execution import JobExecution, Notify
+from jangada.jobs.job import RanBy
 from jangada.jobs.queue_redis import RedisJobQueue
 from jangada.jobs.store_mongo import MongoJobStore
 from jangada.mongo_client import connect_mongo
@@ -56,7 +57,9 @@ class Connections:
 
         return WebhookNotifier(self.queue)
 
-    def execution(self, queue_name: str, executor_id: str, notify: Notify, metrics: ExecutorMetrics) -> JobExecution:
+    def execution(
+        self, queue_name: str, executor_id: str, notify: Notify, metrics: ExecutorMetrics, algorithm_version: str
+    ) -> JobExecution:
         """The dealings of one executor with one queue, measured."""
         return MeasuredExecution(
             metrics,
@@ -66,6 +69,7 @@ class Connections:
             executor_id=executor_id,
             lease_s=self.settings.lease_s,
             notify=notify,
+            ran_by=RanBy(algorithm_version, self.settings.image_digest),
         )
 
     def files(self) -> JobFiles:

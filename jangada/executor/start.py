@@ -160,7 +160,7 @@ class Executor:
         metrics = ExecutorMetrics()
         notify = metrics.notifying(self._connections.notifier())
         self._loop = ExecutorLoop(
-            self._connections.execution(queue_name, self.executor_id, notify, metrics),
+            self._connections.execution(queue_name, self.executor_id, notify, metrics, manifest.version),
             self._connections.files(),
             recipe(manifest, python, self._folder / "lib", settings),
             SlotLimits(

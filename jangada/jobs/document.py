@@ -22,6 +22,7 @@ set back as text.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -36,10 +37,11 @@ from jangada.jobs.job import (
     JobStatus,
     Policy,
     Priority,
+    RanBy,
     Unique,
     Webhook,
 )
-from jangada.jobs.orders import history_of
+from jangada.jobs.orders import history_of, ran_by_entry
 from jangada.jobs.store import Outcome
 
 Document = dict[str, Any]
@@ -145,6 +147,7 @@ def outcome_changes(outcome: Outcome) -> Document:
         changes["metrics"] = outcome.metrics
     if outcome.webhook_due:
         changes["webhook_due"] = 1
+    changes |= ran_by_entry(outcome.ran_by)
     gone = {"open": 1, "unique": 1} if outcome.frees_unique else {"open": 1}
     return {"$set": changes, "$unset": gone}
 
@@ -190,6 +193,7 @@ def from_document(document: Document) -> Job:
         deadline_at=_instant(document.get("deadline_ms")),
         run_at=_instant(document.get("run_ms")),
         unique=_unique(document),
+        ran_by=_ran_by(document),
     )
 
 
@@ -222,9 +226,15 @@ def attempts_of(history: list[dict[str, Any]] | tuple[dict[str, Any], ...]) -> t
             error=entry.get("error"),
             executor_id=entry.get("executor_id"),
             ended_at=None if entry.get("ended_ms") is None else from_ms(int(entry["ended_ms"])),
+            ran_by=_ran_by(entry),
         )
         for entry in history
     )
+
+
+def _ran_by(entry: Mapping[str, Any]) -> RanBy | None:
+    told = entry.get("ran_by")
+    return RanBy(*told) if told else None
 
 
 def _attempts(text: str | None) -> tuple[Attempt, ...]:

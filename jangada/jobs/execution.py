@@ -17,7 +17,7 @@ from jangada.clock import Clock, to_ms, utc_now
 from jangada.errors import StoreUnavailableError
 from jangada.jobs import retry
 from jangada.jobs.document import attempts_of
-from jangada.jobs.job import EPOCH_SHIFT, JobStatus, fence
+from jangada.jobs.job import EPOCH_SHIFT, JobStatus, RanBy, fence
 from jangada.jobs.orders import parse
 from jangada.jobs.outcome import (
     Completion,
@@ -59,6 +59,7 @@ class JobExecution:
         lease_s: float = 15.0,
         clock: Clock = utc_now,
         notify: Notify = _silent,
+        ran_by: RanBy | None = None,
     ) -> None:
         self._queue = queue
         self._store = store
@@ -67,6 +68,7 @@ class JobExecution:
         self._lease_s = lease_s
         self._clock = clock
         self._notify = notify
+        self._ran_by = ran_by
         self._next_due_ms: int | None = None
         self._due_at: float | None = None
         self._session = token_hex(6)
@@ -227,11 +229,11 @@ class JobExecution:
                     deadline_ms=orders.deadline_ms,
                 )
                 if isinstance(verdict, retry.RetryAt):
-                    entry = ended(done, self._executor_id, now)
+                    entry = ended(done, self._executor_id, now, self._ran_by)
                     self._queue.retry(self._name, done.lease, delay_s=verdict.delay_s, attempt=entry)
                     continue
                 dead.append(done.lease.job_id)
-            outcomes.append(outcome_of(done, orders, self._executor_id, now))
+            outcomes.append(outcome_of(done, orders, self._executor_id, now, self._ran_by))
             leases.append(done.lease)
         if logs:
             self._store.append_logs_many(logs)

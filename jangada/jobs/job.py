@@ -139,6 +139,14 @@ class AttemptFailure:
 
 
 @dataclass(frozen=True, slots=True)
+class RanBy:
+    """Which code ran an attempt: the algorithm's version and, where the executor was told, its image's digest."""
+
+    algorithm_version: str
+    image_digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One try that ended without being the job's success; kept in the job's history."""
 
@@ -147,6 +155,8 @@ class Attempt:
     error: dict[str, Any] | None
     executor_id: str | None
     ended_at: datetime | None
+    ran_by: RanBy | None = None
+    """None for an attempt whose executor could not tell: it vanished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +207,8 @@ class Job:
     unique: Unique | None = None
     weight: float = 1.0
     """The tenant's share in the fair order of the queue."""
+    ran_by: RanBy | None = None
+    """What ran the attempt that decided the outcome; `algorithm_version` is what was registered at the submit."""
 
     @property
     def is_final(self) -> bool:

@@ -20,7 +20,7 @@ from typing import Any
 import orjson
 
 from jangada.clock import to_ms
-from jangada.jobs.job import EPOCH_SHIFT, JSON, Attempt, Job, Webhook
+from jangada.jobs.job import EPOCH_SHIFT, JSON, Attempt, Job, RanBy, Webhook
 from jangada.jobs.queue import QueueEntry
 
 _HOOK = b'"hook":'
@@ -153,6 +153,11 @@ def counted(attempts: Iterable[Attempt]) -> int:
     return sum(1 for attempt in attempts if attempt.outcome != "handed_back")
 
 
+def ran_by_entry(ran_by: RanBy | None) -> dict[str, Any]:
+    """*ran_by* as a history entry or a document has it: absent, or ``{"ran_by": [version, digest]}``."""
+    return {} if ran_by is None else {"ran_by": [ran_by.algorithm_version, ran_by.image_digest]}
+
+
 def history_of(attempts: Iterable[Attempt]) -> list[dict[str, Any]]:
     """*attempts* in the form that `Lease.history` has."""
     return [
@@ -162,6 +167,7 @@ def history_of(attempts: Iterable[Attempt]) -> list[dict[str, Any]]:
             "error": attempt.error,
             "executor_id": attempt.executor_id,
             "ended_ms": None if attempt.ended_at is None else to_ms(attempt.ended_at),
+            **ran_by_entry(attempt.ran_by),
         }
         for attempt in attempts
     ]

@@ -9,8 +9,8 @@ from typing import Any
 
 from jangada.clock import from_ms, to_ms
 from jangada.jobs.document import attempts_of
-from jangada.jobs.job import JSON, AttemptFailure, ErrorCode, JobStatus, fence
-from jangada.jobs.orders import Orders, parse
+from jangada.jobs.job import JSON, AttemptFailure, ErrorCode, JobStatus, RanBy, fence
+from jangada.jobs.orders import Orders, parse, ran_by_entry
 from jangada.jobs.queue import Lease, LeaseAction
 from jangada.jobs.store import LogLine, Outcome
 
@@ -59,7 +59,7 @@ _SETTLED: dict[LeaseAction, tuple[JobStatus, AttemptFailure | None]] = {
 }
 
 
-def ended(done: Completion, executor_id: str, now: datetime) -> dict[str, Any]:
+def ended(done: Completion, executor_id: str, now: datetime, ran_by: RanBy | None = None) -> dict[str, Any]:
     """The history entry of a failed attempt."""
     failure = done.failure
     died = failure is not None and bool(failure.details.get("child_died"))
@@ -69,10 +69,13 @@ def ended(done: Completion, executor_id: str, now: datetime) -> dict[str, Any]:
         "error": failure.as_error() if failure else None,
         "executor_id": executor_id,
         "ended_ms": to_ms(now),
+        **ran_by_entry(ran_by),
     }
 
 
-def outcome_of(done: Completion, orders: Orders, executor_id: str, now: datetime) -> Outcome:
+def outcome_of(
+    done: Completion, orders: Orders, executor_id: str, now: datetime, ran_by: RanBy | None = None
+) -> Outcome:
     """What the store is to keep of *done*, the job's last attempt."""
     lease = done.lease
     history = lease_history(lease, orders)
@@ -80,7 +83,7 @@ def outcome_of(done: Completion, orders: Orders, executor_id: str, now: datetime
         status = JobStatus.CANCELED
     elif done.failure is not None:
         status = JobStatus.FAILED
-        history = (*history, ended(done, executor_id, now))
+        history = (*history, ended(done, executor_id, now, ran_by))
     else:
         status = JobStatus.SUCCEEDED
     succeeded = status is JobStatus.SUCCEEDED
@@ -100,6 +103,7 @@ def outcome_of(done: Completion, orders: Orders, executor_id: str, now: datetime
         metrics=done.metrics,
         webhook_due=orders.webhook is not None,
         frees_unique=orders.frees_unique,
+        ran_by=ran_by,
     )
 
 

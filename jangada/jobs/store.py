@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from jangada.jobs.job import JSON, Attempt, Job, JobStatus
+from jangada.jobs.job import JSON, Attempt, Job, JobStatus, RanBy
 
 
 @dataclass(slots=True)  # not frozen: as Lease
@@ -35,6 +35,7 @@ class Outcome:
     webhook_due: bool = False
     frees_unique: bool = False
     """Its key is another job's from now on (see `job.Unique`)."""
+    ran_by: RanBy | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,7 @@ class MemoryJobStore:
             started_at=outcome.started_at,
             completed_at=outcome.completed_at,
             metrics=dict(outcome.metrics),
+            ran_by=outcome.ran_by,
         )
         if outcome.webhook_due:
             self._webhooks[job.id] = None

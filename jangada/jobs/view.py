@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from jangada.clock import rfc3339
-from jangada.jobs.job import Attempt, Job
+from jangada.jobs.job import Attempt, Job, RanBy
 
 METRICS = ("queue_s", "setup_s", "run_s", "cpu_s", "gpu_s", "peak_rss_bytes")
 
@@ -47,6 +47,7 @@ def job_object(job: Job, base: str = "") -> dict[str, Any]:
         "completed_at": _when(job.completed_at),
         "expires_at": _when(job.expires_at),
         "deadline_at": _when(job.deadline_at),
+        "ran_by": _ran_by(job.ran_by),
         "metrics": {name: job.metrics.get(name) for name in METRICS} | job.metrics,
         "urls": job_urls(job.id, base),
     }
@@ -94,4 +95,11 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "outcome": attempt.outcome,
         "error": attempt.error,
         "ended_at": _when(attempt.ended_at),
+        "ran_by": _ran_by(attempt.ran_by),
     }
+
+
+def _ran_by(ran_by: RanBy | None) -> dict[str, str | None] | None:
+    if ran_by is None:
+        return None
+    return {"algorithm_version": ran_by.algorithm_version, "image_digest": ran_by.image_digest}
