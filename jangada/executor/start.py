@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import queue
 import shutil
@@ -145,7 +146,9 @@ class Executor:
         self._manifest = manifest
         self._settings = settings
         self._queue_name = queue_name
+        self._slots = concurrency
         self._ready_file = ready_file
+        self._began = 0.0
         self.executor_id = new_id("exe")
         self._journal = Journal(
             level=settings.log_level,
@@ -182,6 +185,7 @@ class Executor:
         """Work until `stop`."""
         from jangada.jobs.sweep import Sweeper
 
+        self._began = time.monotonic()
         self._journal.info("executor.started", version=self._manifest.version, pid=os.getpid())
         sweeper = Sweeper(
             self._connections.queue,
@@ -239,21 +243,37 @@ class Executor:
 
     def _register(self, hello: Hello) -> None:
         """Publish the algorithm with its schemas; while the store is away, again and again."""
+        registering = time.monotonic()
         record = describe_algorithm(
             self._manifest,
             input_schema=hello.input_schema,
             output_schema=hello.output_schema,
             updated_at=utc_now(),
-            queue=self._queue_name,
+            # A dot is in the queue of one deployment alone: the algorithm's other jobs do not go there.
+            queue=None if "." in self._queue_name else self._queue_name,
         )
         while not self._stops:
             with contextlib.suppress(StoreUnavailableError):
                 self._connections.algorithms.put(record)
                 self._journal.info("algorithm.registered", version=record.version)
                 if self._ready_file is not None:
-                    self._ready_file.write_text(f"{os.getpid()}\n")
+                    self._say_ready(self._ready_file, hello, registering)
                 return
             time.sleep(1.0)
+
+    def _say_ready(self, file: Path, hello: Hello, registering: float) -> None:
+        """Our process id, and in the next line what the start took: a node's agent reads it."""
+        said = {
+            "executor_id": self.executor_id,
+            "slots": self._slots,
+            "began": self._began,
+            "registering": registering,
+            "child_phases_s": hello.phases,
+        }
+        # In one step: whoever looks sees all of it.
+        whole = file.with_name(f".{file.name}.{os.getpid()}")
+        whole.write_text(f"{os.getpid()}\n{json.dumps(said)}\n", encoding="utf-8")
+        whole.replace(file)
 
 
 def _work_folder(settings: Settings, name: str, executor_id: str) -> Path:
