@@ -39,6 +39,7 @@ _COMMANDS: dict[str, _Lazy] = {
     "jobs": _Lazy("jobs", "jobs", "List, get, cancel, watch jobs; show their logs."),
     "algorithms": _Lazy("jobs", "algorithms", "Show what the platform can run."),
     "files": _Lazy("jobs", "files", "Upload, describe, download files."),
+    "node": _Lazy("node", "node", "Run this machine as a node: it starts what is wanted, and stops it again."),
     "queue": _Lazy("queues", "queue", "Look after queues: stats, peek, pause, drain, resume, requeue."),
     "whoami": _Lazy("jobs", "whoami", "Show which tenant a key belongs to."),
 }

@@ -54,11 +54,11 @@ def http_answers(host: str, port: int, path: str) -> Probe:
 
 
 def written_by_living_process(file: Path) -> Probe:
-    """*file* holds the id of a process that is alive: what an executor writes when its algorithm is registered."""
+    """*file* begins with the id of a living process: what an executor writes when its algorithm is registered."""
 
     def probe() -> bool:
         try:
-            os.kill(int(file.read_text()), 0)
+            os.kill(int(file.read_text().partition("\n")[0]), 0)
         except ValueError:
             return False
         return True

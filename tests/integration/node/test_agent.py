@@ -1,0 +1,133 @@
+"""Agents on real servers with real executors: what is wanted is there, and goes again."""
+
+from __future__ import annotations
+
+import signal
+
+from jangada.deployments.deployment import GpuNeed, Resources, Timeouts
+from tests.integration.node.rig import Rig
+from tests.servers import until
+
+
+def test_the_first_job_brings_a_replica_and_idleness_takes_it_away(rig: Rig):
+    one = rig.deploy("light", scaling={"idle_s": 1.0})
+    agent = rig.agent()
+    until(rig.store.nodes, 30)
+    assert not rig.live("light")
+    job = rig.final(rig.submit(one, {"value": 1}))
+    assert (job.status.value, job.output["value"]) == ("succeeded", 1)
+    (replica,) = rig.await_ready("light", 1)
+    assert {"decide", "claim", "start", "process", "environment", "setup", "register"} == set(replica.phases_s)
+    until(lambda: not rig.live("light"), 20)
+    until(lambda: not agent.executors(), 10)
+    # And again: the wish stays.
+    assert rig.final(rig.submit(one)).status.value == "succeeded"
+    assert agent.stop() == 0
+    assert not rig.live()
+    assert not rig.store.nodes()
+
+
+def test_a_replica_that_is_killed_is_replaced_and_its_job_goes_on(rig: Rig):
+    one = rig.deploy("steady", "sleeps", scaling={"minimum": 1})
+    agent = rig.agent()
+    (before,) = rig.await_ready("steady", 1)
+    job_id = rig.submit(one, {"seconds": 1.0})
+    until(lambda: rig.job(job_id).status.value == "running", 30)
+    (executor,) = agent.executors()
+    executor.kill()
+    assert rig.final(job_id).status.value == "succeeded"
+    (after,) = rig.await_ready("steady", 1)
+    assert after.id != before.id
+    assert "replica.crashed" in agent.said()
+
+
+def test_what_is_wanted_no_more_ends_and_its_running_job_does_not(rig: Rig):
+    one = rig.deploy("gone", "sleeps", scaling={"minimum": 2, "maximum": 2})
+    agent = rig.agent()
+    rig.await_ready("gone", 2)
+    job_id = rig.submit(one, {"seconds": 2.0})
+    until(lambda: rig.job(job_id).status.value == "running", 30)
+    assert rig.store.delete("gone")
+    until(lambda: not rig.live("gone") and not agent.executors(), 30)
+    job = rig.job(job_id)
+    assert (job.status.value, job.output["attempt"]) == ("succeeded", 1)
+
+
+def test_agents_that_race_never_exceed_what_is_wanted(rig: Rig):
+    most = 0
+    deployments = [rig.deploy(f"race-{number}", scaling={"minimum": 2, "maximum": 2}) for number in range(3)]
+    agents = [rig.agent(f"n{number}") for number in range(3)]
+
+    def all_ready() -> bool:
+        nonlocal most
+        live = [one for deployment in deployments for one in rig.live(deployment.name)]
+        assert len({(one.lane, one.ordinal) for one in live}) == len(live)
+        most = max(most, len(live), sum(len(agent.executors()) for agent in agents))
+        return all(len(rig.ready(deployment.name)) == 2 for deployment in deployments)
+
+    until(all_ready, 90, 0.05)
+    assert most == 6
+    assert sum(len(agent.executors()) for agent in agents) == 6
+
+
+def test_the_replicas_of_a_killed_agent_start_elsewhere_and_no_job_is_lost_or_done_twice(rig: Rig):
+    one = rig.deploy("moved", "sleeps", scaling={"minimum": 2, "maximum": 2})
+    first = rig.agent("n1")
+    rig.await_ready("moved", 2)
+    second = rig.agent("n2")
+    until(lambda: len(rig.store.nodes()) == 2, 30)
+    jobs = [rig.submit(one, {"seconds": 0.2}) for _ in range(20)]
+    until(lambda: any(rig.job(job_id).status.value == "running" for job_id in jobs), 30)
+    first.kill()
+    assert rig.outcomes(jobs) == {"succeeded": 20}
+    replicas = rig.await_ready("moved", 2)
+    until(lambda: len(second.executors()) == 2, 10)
+    assert len({replica.node_id for replica in replicas}) == 1
+    until(lambda: [node.name for node in rig.store.nodes() if node.id == replicas[0].node_id] == ["n2"], 5)
+
+
+def test_a_paused_agent_gives_up_what_was_taken_from_it(rig: Rig):
+    rig.deploy("kept", scaling={"minimum": 2, "maximum": 2})
+    first = rig.agent("n1")
+    before = {one.id for one in rig.await_ready("kept", 2)}
+    second = rig.agent("n2")
+    until(lambda: len(rig.store.nodes()) == 2, 30)
+    first.signal(signal.SIGSTOP)
+    until(lambda: len(second.executors()) == 2 and not before & {one.id for one in rig.live("kept")}, 60)
+    first.signal(signal.SIGCONT)
+    until(lambda: not first.executors(), 30)
+    assert first.process.poll() is None
+    rig.await_ready("kept", 2)
+    assert len(second.executors()) == 2
+    assert first.said().count("replica.taken") == 2
+
+
+def test_an_algorithm_that_cannot_be_set_up_is_tried_less_and_less_and_said(rig: Rig):
+    rig.deploy("broken", "exits-in-setup", scaling={"minimum": 1}, timeouts=Timeouts(start_s=2.0))
+    rig.deploy("fine", scaling={"minimum": 1})
+    agent = rig.agent()
+    rig.await_ready("fine", 1)
+    until(lambda: agent.said().count("replica.not_ready") >= 2, 60)
+    assert agent.process.poll() is None
+    assert not rig.ready("broken")
+
+
+def test_a_wish_that_nothing_here_can_meet_is_said_why(rig: Rig):
+    rig.deploy("hungry", resources=Resources(50, 16, GpuNeed(min_memory_mib=24 * 1024)), scaling={"minimum": 1})
+    agent = rig.agent()
+    until(
+        lambda: (
+            "no node offers gpu ≥ 24 GiB" in agent.said().encode().decode("unicode_escape", "ignore")
+            or "24 GiB" in agent.said()
+        ),
+        30,
+    )
+    assert not rig.live("hungry")
+
+
+def test_a_second_agent_in_the_same_home_is_refused(rig: Rig):
+    rig.agent("n1")
+    until(rig.store.nodes, 30)
+    second = rig.agent("n1")
+    assert second.process.wait(30) == 2
+    assert "another node agent runs" in second.said()
