@@ -7,6 +7,7 @@ The errors that Jangada raises on purpose.
     ├── MalformedRequestError        400  malformed_request      not even JSON, or not the promised encoding
     ├── UnauthenticatedError         401  invalid_token
     ├── ForbiddenError               403  forbidden
+    │   └── PlanExceededError        403  plan_exceeded          more capacity than the tenant's plan allows
     ├── NotFoundError                404  not_found              also for what belongs to another tenant
     │   ├── UnknownAlgorithmError    404  unknown_algorithm
     │   └── UnknownJobError          404  unknown_job
@@ -14,6 +15,7 @@ The errors that Jangada raises on purpose.
     ├── ConflictError                409  conflict
     │   ├── IdempotencyInProgressError 409 idempotency_in_progress
     │   └── DuplicateJobError        409  duplicate_job          another job has the unique key
+    ├── PreconditionFailedError      412  precondition_failed    If-Match names a version that is not the present one
     ├── IdempotencyKeyReusedError    422  idempotency_key_reused
     ├── TooLargeError                413  too_large
     ├── UnsupportedMediaTypeError    415  unsupported_media_type
@@ -99,6 +101,12 @@ class ForbiddenError(JangadaError):
     code, title, status = "forbidden", "Not allowed", 403
 
 
+class PlanExceededError(ForbiddenError):
+    """Raised when a tenant wishes for more capacity than its plan allows; names the limit."""
+
+    code, title = "plan_exceeded", "More than the plan allows"
+
+
 class NotFoundError(JangadaError):
     """Raised when a thing does not exist, or not for this tenant."""
 
@@ -139,6 +147,12 @@ class DuplicateJobError(ConflictError):
     """Raised when another job has the unique key, for callers who asked to be refused then."""
 
     code, title = "duplicate_job", "Another job has the unique key"
+
+
+class PreconditionFailedError(JangadaError):
+    """Raised when `If-Match` names a version of the thing that is not the present one: somebody changed it."""
+
+    code, title, status = "precondition_failed", "Changed by somebody else", 412
 
 
 class IdempotencyKeyReusedError(JangadaError):

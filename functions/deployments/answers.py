@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
+
+from .plan_requests import PlanRequest
+from .wishes import Wish
 
 
 class AlgorithmLimits(BaseModel):
@@ -39,15 +42,65 @@ class AlgorithmPage(BaseModel):
     next_cursor: str | None
 
 
-class DeploymentObject(BaseModel):
-    """Where jobs of an algorithm go. Each algorithm has one default deployment, of its own name."""
+class LastStart(BaseModel):
+    """What the latest start of a replica took, in seconds."""
+
+    total_s: float
+    phases_s: dict[str, float]
+
+
+class LaneObject(BaseModel):
+    """One version of a deployment at work."""
+
+    track: Literal["stable", "canary"]
+    algorithm_version: str | None
+    state: Literal["idle", "starting", "ready", "waiting", "paused"] = Field(
+        description="`waiting`: something is wanted that no node could start yet"
+    )
+    wanted: int = Field(description="replicas to have")
+    reason: str | None = Field(description="why so many", examples=["first_job", "backlog", "idle"])
+    since: str | None
+    ready: int
+    starting: int
+    draining: int
+    queued: int = Field(description="jobs that wait")
+    running: int
+    backlog_s: float = Field(description="seconds of work that wait")
+    last_start: LastStart | None
+    problem: str | None = Field(description="why there is nobody to run it", examples=["no node offers gpu ≥ 24 GiB"])
+
+
+class DeploymentStatus(BaseModel):
+    """How far the wish is fulfilled."""
+
+    state: Literal["idle", "starting", "ready", "waiting", "paused"]
+    lanes: list[LaneObject]
+
+
+class DeploymentUrls(BaseModel):
+    """Where it and its jobs are found."""
+
+    self: str
+    jobs: str
+
+
+class DeploymentObject(Wish):
+    """A deployment: the wish, and how far it is fulfilled."""
+
+    model_config = ConfigDict(extra="ignore")
 
     name: str
     object: Literal["deployment"]
     algorithm: str
-    algorithm_version: str
+    algorithm_version: str = Field(description="the newest that is known, where none was wished")
     device: Literal["cpu", "gpu", "cpu+gpu"]
-    is_default: bool
+    tenant: str | None = Field(description="whose alone it is; null: shared by all")
+    is_default: bool = Field(description="jobs for the algorithm come here unless they name another")
+    previous_version: str | None = Field(description="what a rollback goes back to")
+    generation: int = Field(description="grows with each change; 0: nobody asked for it, each algorithm has it")
+    status: DeploymentStatus
+    urls: DeploymentUrls
+    created_at: str
     updated_at: str
 
 
@@ -57,3 +110,18 @@ class DeploymentPage(BaseModel):
     data: list[DeploymentObject]
     has_more: bool
     next_cursor: str | None
+
+
+class PlanObject(PlanRequest):
+    """What the tenants that are bound to it may wish for."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: str
+    object: Literal["plan"]
+
+
+class PlanList(BaseModel):
+    """Plans, by name."""
+
+    data: list[PlanObject]

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask, Response
 
 from jangada.algorithms.algorithm import AlgorithmRecord
-from jangada.errors import NotFoundError, UnknownAlgorithmError
+from jangada.errors import UnknownAlgorithmError
 from jangada.http.app import make_app
 from jangada.http.auth import caller
 from jangada.http.openapi import Answer, documented
@@ -19,8 +19,8 @@ from jangada.settings import Settings
 from jangada.tenants import Scope
 from jangada.wiring import Services
 
-from . import queues
-from .answers import AlgorithmObject, AlgorithmPage, DeploymentObject, DeploymentPage
+from . import plans, queues, wished
+from .answers import AlgorithmObject, AlgorithmPage
 
 
 def create_app(services: Services | None = None) -> Flask:
@@ -32,6 +32,8 @@ def create_app(services: Services | None = None) -> Flask:
 def register(app: Flask, services: Services) -> None:
     """Add the routes."""
     queues.register(app, services)
+    wished.register(app, services)
+    plans.register(app, services)
 
     @app.get("/v1/algorithms")
     @documented(
@@ -62,35 +64,6 @@ def register(app: Flask, services: Services) -> None:
             raise UnknownAlgorithmError(f"there is no algorithm {name}")
         return respond(_algorithm_object(found))
 
-    @app.get("/v1/deployments")
-    @documented(
-        "List deployments",
-        tag="deployments",
-        scopes=["algorithms:read"],
-        parameters=LIST_PARAMETERS,
-        answers={200: Answer("by name", DeploymentPage, headers=["Link"])},
-        problems=[422],
-    )
-    def list_deployments() -> Response:
-        caller(Scope.ALGORITHMS_READ)
-        shown, more = _page(services.algorithms.page())
-        return respond_page([_deployment_object(one) for one in shown], next_position=shown[-1].name if more else None)
-
-    @app.get("/v1/deployments/<name>")
-    @documented(
-        "Get a deployment",
-        tag="deployments",
-        scopes=["algorithms:read"],
-        answers={200: Answer("the deployment", DeploymentObject)},
-        problems=[404],
-    )
-    def get_deployment(name: str) -> Response:
-        caller(Scope.ALGORITHMS_READ)
-        found = services.algorithms.get(name)
-        if found is None:
-            raise NotFoundError(f"there is no deployment {name}")
-        return respond(_deployment_object(found))
-
 
 def _page(records: Sequence[AlgorithmRecord]) -> tuple[list[AlgorithmRecord], bool]:
     page = page_request()
@@ -116,17 +89,5 @@ def _algorithm_object(record: AlgorithmRecord) -> dict[str, Any]:
         "input_schema": record.input_schema,
         "output_schema": record.output_schema,
         "default_deployment": record.name,
-        "updated_at": record.updated_at,
-    }
-
-
-def _deployment_object(record: AlgorithmRecord) -> dict[str, Any]:
-    return {
-        "name": record.name,
-        "object": "deployment",
-        "algorithm": record.name,
-        "algorithm_version": record.version,
-        "device": record.device,
-        "is_default": True,
         "updated_at": record.updated_at,
     }

@@ -205,6 +205,11 @@ def _known(services: Services) -> dict[str, list[str]]:
     known: dict[str, list[str]] = {}
     for record in services.algorithms.page():
         known.setdefault(record.queue, []).append(record.name)
+    for deployment in services.deployments.page():
+        for lane in deployment.lanes:
+            algorithms = known.setdefault(lane.queue, [])
+            if lane.algorithm not in algorithms:
+                algorithms.append(lane.algorithm)
     return known
 
 

@@ -111,10 +111,16 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """Another algorithm version that gets *share* (0 to 1) of the jobs, chosen by their key."""
+    """
+    Another algorithm version that gets *share* (0 to 1) of the jobs, chosen by their key.
 
-    algorithm_version: str
+    One that ends stays, with share 0 and the stable version, until its queue is empty.
+    """
+
+    algorithm_version: str | None
     share: float
+    rollout: int = 1
+    rolled_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +203,8 @@ class Deployment:
             track=Track.CANARY,
             queue=self.queue + CANARY_SUFFIX,
             algorithm_version=self.canary.algorithm_version,
+            rollout=self.canary.rollout,
+            rolled_at=self.canary.rolled_at or self.created_at,
         )
         return (self.stable, canary)
 

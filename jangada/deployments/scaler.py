@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from jangada.clock import Clock, to_ms, utc_now
 from jangada.deployments.deployment import Deployment, Lane, Track
@@ -24,6 +24,8 @@ from jangada.logs import get_logger
 
 TURN_S = 1.0
 """How often all lanes are looked at."""
+ENDED_AFTER = timedelta(seconds=60)
+"""How long a canary that ended is still worked off at least: functions remember deployments for seconds."""
 
 _log = get_logger()
 
@@ -67,7 +69,10 @@ class Scaler:
     def _decide(self, deployment: Deployment, lane: Lane, known: Wanted | None, replicas: list[Replica]) -> Wanted:
         now = self._clock()
         start_s, phases_s = latest_start(replicas, known)
-        load = load_of(self._queue.stats(lane.queue), self._ledger.pulse(lane.queue), count(replicas, now), start_s)
+        stats = self._queue.stats(lane.queue)
+        if lane.track is Track.CANARY and not stats.jobs:
+            self._forget_ended(deployment, now)
+        load = load_of(stats, self._ledger.pulse(lane.queue), count(replicas, now), start_s)
         memory = ScalingMemory() if known is None else known.memory
         if load.arrivals < memory.arrivals:
             # The queue was emptied by a loss: what was counted before means nothing any more.
@@ -95,6 +100,14 @@ class Scaler:
                 return known
         self._store.put_wanted(wanted)
         return wanted
+
+    def _forget_ended(self, deployment: Deployment, now: datetime) -> None:
+        """A canary that ended, whose queue is empty, and to which no submit is on its way any more, goes."""
+        canary = deployment.canary
+        if canary is None or canary.share > 0 or now - (canary.rolled_at or now) < ENDED_AFTER:
+            return
+        changed = replace(deployment, canary=None, generation=deployment.generation + 1)
+        self._store.replace(changed, generation=deployment.generation)
 
 
 def policy_of(deployment: Deployment, lane: Lane, now: datetime) -> ScalingPolicy:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from jangada.deployments.deployment import Deployment, Lane
 from jangada.deployments.node import Node
+from jangada.deployments.plan import Plan
 from jangada.deployments.replica import Replica, ReplicaStatus, Wanted
 
 
@@ -51,6 +52,18 @@ class DeploymentStore(Protocol):
 
     def wanted(self) -> dict[str, Wanted]:
         """What is wanted, by lane."""
+        ...
+
+    def put_plan(self, plan: Plan) -> None:
+        """Keep *plan* in place of the one of its name, and bind its tenants to no other."""
+        ...
+
+    def plans(self) -> list[Plan]:
+        """Every plan, by name."""
+        ...
+
+    def delete_plan(self, name: str) -> bool:
+        """Forget one; False when there is none."""
         ...
 
     # --- what fulfils them ---------------------------------------------------------

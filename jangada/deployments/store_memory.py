@@ -9,6 +9,7 @@ from datetime import datetime
 
 from jangada.deployments.deployment import CANARY_SUFFIX, Deployment, Lane
 from jangada.deployments.node import FORGOTTEN_AFTER, Node
+from jangada.deployments.plan import Plan, without
 from jangada.deployments.replica import Replica, ReplicaStatus, Wanted, claimed, in_order
 
 Place = tuple[str, int, int]
@@ -20,6 +21,7 @@ class MemoryDeploymentStore:
     def __init__(self) -> None:
         self._deployments: dict[str, Deployment] = {}
         self._wanted: dict[str, Wanted] = {}
+        self._plans: dict[str, Plan] = {}
         self._nodes: dict[str, Node] = {}
         self._replicas: dict[Place, Replica] = {}
         self._lock = threading.Lock()
@@ -71,6 +73,23 @@ class MemoryDeploymentStore:
         """See `DeploymentStore`."""
         with self._lock:
             return dict(self._wanted)
+
+    def put_plan(self, plan: Plan) -> None:
+        """See `DeploymentStore`."""
+        with self._lock:
+            for other in without(plan.tenants, self._plans.values()):
+                self._plans[other.name] = other
+            self._plans[plan.name] = plan
+
+    def plans(self) -> list[Plan]:
+        """See `DeploymentStore`."""
+        with self._lock:
+            return [self._plans[name] for name in sorted(self._plans)]
+
+    def delete_plan(self, name: str) -> bool:
+        """See `DeploymentStore`."""
+        with self._lock:
+            return self._plans.pop(name, None) is not None
 
     def put_node(self, node: Node) -> None:
         """See `DeploymentStore`."""

@@ -3,6 +3,7 @@
 
     deployments          _id name, generation, record (JSON text)
     deployment_wanted    _id lane, record (JSON text)
+    plans                _id name, record (JSON text)
     nodes                _id node, lease_ms, record (JSON text)
     replicas             _id "lane/rollout/ordinal" (the place), lane, node_id, replica_id, lease_ms, status, …
 
@@ -28,12 +29,14 @@ from pymongo.errors import DuplicateKeyError
 from jangada.clock import from_ms, to_ms
 from jangada.deployments.deployment import CANARY_SUFFIX, Deployment, Lane, from_json, to_json
 from jangada.deployments.node import FORGOTTEN_AFTER, Node
+from jangada.deployments.plan import Plan, without
 from jangada.deployments.replica import Replica, ReplicaStatus, Wanted, claimed, in_order
 from jangada.mongo_client import translated
 
 Document = dict[str, Any]
 
 _WANTED = TypeAdapter(Wanted)
+_PLAN = TypeAdapter(Plan)
 _NODE = TypeAdapter(Node)
 
 
@@ -43,6 +46,7 @@ class MongoDeploymentStore:
     def __init__(self, database: Database[Document]) -> None:
         self._deployments = database["deployments"]
         self._wanted = database["deployment_wanted"]
+        self._plans = database["plans"]
         self._nodes = database["nodes"]
         self._replicas = database["replicas"]
 
@@ -94,6 +98,24 @@ class MongoDeploymentStore:
         with translated():
             found = [_WANTED.validate_json(one["record"]) for one in self._wanted.find({})]
         return {one.lane: one for one in found}
+
+    def put_plan(self, plan: Plan) -> None:
+        """See `DeploymentStore`."""
+        for one in (*without(plan.tenants, self.plans()), plan):
+            document = {"_id": one.name, "record": _PLAN.dump_json(one).decode()}
+            with translated():
+                self._plans.replace_one({"_id": one.name}, document, upsert=True)
+
+    def plans(self) -> list[Plan]:
+        """See `DeploymentStore`."""
+        with translated():
+            found = [_PLAN.validate_json(one["record"]) for one in self._plans.find({})]
+        return sorted(found, key=lambda plan: plan.name)
+
+    def delete_plan(self, name: str) -> bool:
+        """See `DeploymentStore`."""
+        with translated():
+            return self._plans.delete_one({"_id": name}).deleted_count > 0
 
     def put_node(self, node: Node) -> None:
         """See `DeploymentStore`."""

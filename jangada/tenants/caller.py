@@ -18,6 +18,8 @@ class Scope(StrEnum):
     FILES_READ = "files:read"
     FILES_WRITE = "files:write"
     ALGORITHMS_READ = "algorithms:read"
+    DEPLOYMENTS_WRITE = "deployments:write"
+    USAGE_READ = "usage:read"
     WEBHOOKS_READ = "webhooks:read"
     WEBHOOKS_WRITE = "webhooks:write"
     KEYS_READ = "keys:read"
@@ -25,8 +27,8 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
-DEFAULT_SCOPES = frozenset(Scope) - {Scope.ADMIN, Scope.KEYS_READ, Scope.KEYS_WRITE}
-"""What a new key may do when nothing is asked for: work, but make no other keys."""
+DEFAULT_SCOPES = frozenset(Scope) - {Scope.ADMIN, Scope.KEYS_READ, Scope.KEYS_WRITE, Scope.DEPLOYMENTS_WRITE}
+"""What a new key may do when nothing is asked for: work, but make no other keys and ask for no capacity."""
 
 
 @dataclass(frozen=True, slots=True)

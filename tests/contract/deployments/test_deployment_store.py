@@ -22,6 +22,7 @@ from jangada.deployments.deployment import (
     WarmWindow,
 )
 from jangada.deployments.node import FORGOTTEN_AFTER, Engine, Gpu, Node
+from jangada.deployments.plan import Plan
 from jangada.deployments.replica import ReplicaStatus, Wanted
 from jangada.deployments.scaling import Load, Reason, ScalingMemory, ScalingPolicy, decide
 from jangada.deployments.store import DeploymentStore
@@ -49,7 +50,7 @@ DEPLOYMENT = Deployment(
     batching=Batching(8, 5, is_adaptive=True),
     timeouts=Timeouts(60.0, 20.0, 10.0),
     prices=Prices(0.5, 2.25),
-    canary=Canary("2.0.0", 0.1),
+    canary=Canary("2.0.0", 0.1, 5, NOW),
     previous_version="1.1.0",
     is_default=True,
     is_paused=True,
@@ -248,3 +249,14 @@ def test_a_dead_nodes_replicas_are_freed_and_the_node_forgotten_much_later(store
     assert [node.id for node in store.nodes()] == ["node_1"]
     store.free_replicas(UNTIL + FORGOTTEN_AFTER)
     assert store.nodes() == []
+
+
+def test_plans_bind_each_tenant_once(store: DeploymentStore):
+    small = Plan("small", ("acme", "globex"), max_deployments=1, max_gpus=0, allows_online=False)
+    store.put_plan(small)
+    store.put_plan(Plan("big", ("acme",)))
+    assert store.plans() == [Plan("big", ("acme",)), replace(small, tenants=("globex",))]
+    store.put_plan(replace(small, max_deployments=2))
+    assert store.plans() == [Plan("big", ()), replace(small, max_deployments=2)]
+    assert store.delete_plan("big")
+    assert not store.delete_plan("big")
