@@ -5,6 +5,7 @@ One attempt inside the child: run user code, turn whatever it does into a messag
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import resource
@@ -89,7 +90,7 @@ class JobContext(Context):
 
     @property
     def work_dir(self) -> Path:
-        """A folder of this attempt alone; removed after it."""
+        """A folder of this attempt alone, empty when it begins; what is left in it is removed."""
         self._folder.mkdir(parents=True, exist_ok=True)
         return self._folder
 
@@ -118,6 +119,7 @@ class AttemptRunner:
         self._inline_bytes = inline_bytes
         self._short = short
         self._reaped_cpu_s = _reaped_cpu_s()
+        self._memory = None if short else PeakMemory()
 
     def run(self, job: Run) -> bytes:
         """Run *job* to its end; the frame that tells of it. Never raises an `Exception`."""
@@ -131,9 +133,13 @@ class AttemptRunner:
     def _attempt(self, job: Run) -> bytes:
         saved: list[list[str]] = []
         context = self._context(job, saved)
-        if not self._short:
-            os.chdir(context.work_dir)
-            _reset_peak_memory()
+        if self._memory is not None:
+            # Often there already, left empty by an earlier job: making and removing it would cost more than all else.
+            try:
+                os.chdir(job.work_dir)
+            except FileNotFoundError:
+                os.chdir(context.work_dir)
+            self._memory.reset()
         began, used = time.perf_counter(), time.process_time()
         try:
             output = self._call(job, context)
@@ -187,9 +193,7 @@ class AttemptRunner:
         return {
             "run_s": round(run_s, 6),
             "cpu_s": round(time.process_time() - used + reaped - before, 6),
-            "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-            if self._short
-            else _peak_memory(),
+            "peak_rss_bytes": _most_ever() if self._memory is None else self._memory.read(),
         }
 
 
@@ -223,16 +227,43 @@ def _reaped_cpu_s() -> float:
     return reaped.ru_utime + reaped.ru_stime
 
 
-def _reset_peak_memory() -> None:
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak_memory() -> float:
-    try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return float(line.split()[1]) * 1024
-    except OSError:
-        pass
+def _most_ever() -> float:
     return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * 1024
+
+
+class PeakMemory:
+    """The most memory that this process used since `reset`. Keeps its files of /proc open: every job asks."""
+
+    def __init__(self) -> None:
+        self._clear = _kept_open("/proc/self/clear_refs", os.O_WRONLY)
+        self._status = _kept_open("/proc/self/status", os.O_RDONLY)
+
+    def reset(self) -> None:
+        """Begin anew."""
+        if self._clear is not None:
+            with contextlib.suppress(OSError):
+                os.pwrite(self._clear, b"5", 0)
+
+    def read(self) -> float:
+        """Bytes; since the process began where the kernel does not tell."""
+        try:
+            if self._status is not None:
+                said = os.pread(self._status, 4096, 0)
+                _, found, rest = said.partition(b"VmHWM:")
+                if found:
+                    return float(rest.split(None, 1)[0]) * 1024
+        except OSError:
+            pass
+        return _most_ever()
+
+
+def _kept_open(path: str, flags: int) -> int | None:
+    try:
+        opened = os.open(path, flags)
+    except OSError:
+        return None
+    try:
+        # Out of the way of user code that closes or takes the low numbers.
+        return fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, 64)
+    finally:
+        os.close(opened)

@@ -54,14 +54,21 @@ class FileDesk:
 
         self._submit(keep)
 
-    def clean(self, job: SlotJob) -> None:
-        """Remove the work folder of *job*, if it has one."""
+    def clean(self, job: SlotJob, *, again: bool = False) -> bool:
+        """
+        Remove the work folder of *job*, if it has one.
+
+        *again*: leave one that is empty and answer True, for the next job to have; else nothing of it is left.
+        """
         try:
-            os.rmdir(job.folder)  # noqa: PTH106 — for every job, most of which have none
+            if again and not os.listdir(job.folder):  # noqa: PTH208 — for every job, most of which leave nothing
+                return True
+            os.rmdir(job.folder)  # noqa: PTH106 — as above
         except FileNotFoundError:
-            return
+            return False
         except OSError:
             self._submit(lambda: shutil.rmtree(job.folder, ignore_errors=True))
+        return False
 
     def close(self) -> None:
         """Give up what waits; what is in work ends by itself."""

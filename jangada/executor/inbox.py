@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import queue
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol
@@ -48,28 +48,28 @@ class Inbox(SlotObserver):
         self._journal = journal
         self._live = live
         self._observer = observer
-        self.calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self.calls: deque[Callable[[], None]] = deque()
 
     def ready(self, slot: int, hello: Hello, cold: bool) -> None:
         self._observer.ready(slot, hello, cold)
-        self.calls.put(partial(self._loop.slot_ready, slot, hello, cold))
+        self.calls.append(partial(self._loop.slot_ready, slot, hello, cold))
 
     def unavailable(self, slot: int, reason: str, said: list[str]) -> None:
         self._observer.unavailable(slot, reason, said)
         self._journal.error("child.setup_failed", slot=slot, reason=reason, said=said[-20:])
-        self.calls.put(partial(self._loop.slot_unavailable, slot))
+        self.calls.append(partial(self._loop.slot_unavailable, slot))
 
     def starting(self, slot: int) -> None:
         self._observer.starting(slot)
-        self.calls.put(partial(self._loop.slot_starting, slot))
+        self.calls.append(partial(self._loop.slot_starting, slot))
 
     def began(self, job: SlotJob) -> None:
         if job.claimed_cold:
-            self.calls.put(partial(self._loop.job_began, job))
+            self.calls.append(partial(self._loop.job_began, job))
 
     def ended(self, job: SlotJob, ending: Ending) -> None:
         self._observer.ended(job, ending)
-        self.calls.put(partial(self._loop.job_ended, job, ending))
+        self.calls.append(partial(self._loop.job_ended, job, ending))
 
     def progress(self, job: SlotJob, fraction: float, message: str | None) -> None:
         self._reports.progress(job, fraction, message)

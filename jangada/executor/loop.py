@@ -1,15 +1,14 @@
 """
 The executor's main loop: what ended is stored, what waits is claimed into free slots, all in one exchange.
 
-Three threads help it: the slots' (`pool.py`), the heartbeat, and one that
-listens for the bell. They speak to the loop through its inbox; only the loop
-decides.
+While it waits it serves the slots itself (`pool.py`). Two threads help it: the
+heartbeat, and one that listens for the bell. What happens reaches the loop through
+its inbox; only the loop decides.
 """
 
 from __future__ import annotations
 
 import contextlib
-import queue
 import random
 import time
 from collections import Counter
@@ -97,7 +96,7 @@ class ExecutorLoop:
             on_lost=lambda job: self._stop_job(job, StopReason.LOST),
             notify=notify,
         )
-        self._bell = Bell(execution, lambda: self._inbox.calls.put(self._look))
+        self._bell = Bell(execution, lambda: self._call(self._look))
         self._pace_s = FIRST_GUESS_S
         self._load = [0] * options.concurrency
         self._state = ["starting", *["cold"] * (options.concurrency - 1)]
@@ -113,6 +112,7 @@ class ExecutorLoop:
         self._retry_at = 0.0
         self._stop_asked: float | None = None
         self._numbers = 0
+        self._spare_folders: dict[int, str] = {}
         self._registered = False
 
     # --- from outside -----------------------------------------------------------
@@ -130,7 +130,7 @@ class ExecutorLoop:
 
     def stop(self) -> None:
         """Claim no more; safe from a signal handler, the second time it hands back at once."""
-        self._inbox.calls.put(self._ask_stop)
+        self._call(self._ask_stop)
 
     @property
     def slot_states(self) -> Counter[str]:
@@ -182,13 +182,15 @@ class ExecutorLoop:
         self._complete(job, ending, None)
 
     def _kept(self, job: SlotJob, ending: Ending, output_file: str | None) -> None:
-        self._inbox.calls.put(partial(self._complete, job, ending, output_file))
+        self._call(partial(self._complete, job, ending, output_file))
 
     def _complete(self, job: SlotJob, ending: Ending, output_file: str | None) -> None:
         self._load[job.slot] -= 1
         self._hungry = True
         self._pace_s = 0.8 * self._pace_s + 0.2 * max(1e-4, job.metrics.get("run_s") or 0.0)
-        self._desk.clean(job)
+        # A slot of one job at a time gives its next job the folder that this one left empty.
+        if self._desk.clean(job, again=not self._options.short and not job.uses_desk):
+            self._spare_folders[job.slot] = job.folder
         if ending is StopReason.LOST:
             self._let_go(job.lease)
             self._reports.forget(job)
@@ -243,23 +245,32 @@ class ExecutorLoop:
             self._back_off(f"{type(error).__name__}: {error}")
             self._outbox.isolate()
 
+    def _call(self, function: Callable[[], None]) -> None:
+        """Have *function* run on the loop's thread; from any other, or from a signal handler."""
+        self._inbox.calls.append(function)
+        self._pool.wake()
+
     def _take_calls(self) -> bool:
-        """Wait for something to happen, then do all that has happened; False when nothing did."""
+        """Serve the slots until something happens, then do all that has happened; False when nothing did."""
         calls = self._inbox.calls
-        try:
-            calls.get(timeout=self._patience())()
-        except queue.Empty:
-            return False
-        with contextlib.suppress(queue.Empty):
-            while True:
-                calls.get_nowait()()
+        patience_s = 0.0 if calls else self._patience()
+        until = time.monotonic() + patience_s
+        self._pool.serve(patience_s)
+        # A line that was printed, or a look at the memory, is nothing to the loop.
+        while not calls:
+            left_s = until - time.monotonic()
+            if left_s <= 0:
+                return False
+            self._pool.serve(left_s)
+        while calls:
+            calls.popleft()()
         return True
 
     def _patience(self) -> float:
         if self._failures:
             return min(LOOK_S, max(0.01, self._retry_at - time.monotonic()))
         if self._hungry and self._wants()[0] and self._stop_asked is None:
-            return 0.0001
+            return 0.0
         if self._stop_asked is not None:
             return 0.05
         return self._execution.idle_s() if self._has_room else LOOK_S
@@ -361,15 +372,22 @@ class ExecutorLoop:
             # Left to its lease: whoever settles it in the end knows no more than we do.
             self._journal.error("job.unreadable", job_id=lease.job_id, reason=f"{type(error).__name__}: {error}")
             return None
-        self._numbers += 1
-        job = SlotJob(lease, orders, f"{self._job_folders}/{self._numbers}", claimed_cold=not running)
+        slot = self._freest_slot()
+        job = SlotJob(lease, orders, self._folder_in(slot), slot=slot, claimed_cold=not running)
         job.is_prepared = self._is_known and self._schema is None and orders.input_file is None
-        job.slot = self._freest_slot()
+        job.uses_desk = not job.is_prepared
         self._load[job.slot] += 1
         if self._state[job.slot] == "cold":
             self._state[job.slot] = "starting"
         self._held[lease.job_id] = job
         return job
+
+    def _folder_in(self, slot: int) -> str:
+        spare = self._spare_folders.pop(slot, None)
+        if spare is not None:
+            return spare
+        self._numbers += 1
+        return f"{self._job_folders}/{self._numbers}"
 
     def _freest_slot(self) -> int:
         if len(self._load) == 1:
@@ -397,9 +415,9 @@ class ExecutorLoop:
         self._pool.stop()
         self._bell.stop()
         # What ended in the last moments is stored, what did not is handed back.
-        with contextlib.suppress(queue.Empty):
-            while True:
-                self._inbox.calls.get_nowait()()
+        calls = self._inbox.calls
+        while calls:
+            calls.popleft()()
         self._desk.close()
         handed_back = self._outbox.hand_back([job.lease for job in self._held.values()])
         self._heartbeat.stop()

@@ -113,7 +113,7 @@ class ExecutorMetrics(SlotObserver):
 
         return told
 
-    # --- children (on the slots' thread) ------------------------------------------
+    # --- children (by whoever serves the slots) ------------------------------------------
 
     def starting(self, slot: int) -> None:
         if slot not in self._started:

@@ -1,7 +1,11 @@
 """
-The thread that owns the slots: it reads what children say and print, keeps their timers, starts and kills them.
+The slots and who serves them: reads what children say and print, keeps their timers, starts and kills them.
 
-Others hand it closures through `call`; nothing else touches a slot.
+The loop does, whenever it waits: a job goes to its child and an end comes back
+without a thread in between. While the loop waits for a server instead, a guard
+thread looks after the slots ten times a second, so that no time limit, memory limit
+or cancel depends on a server. One at a time, under a lock; all others hand in
+closures through `call`.
 """
 
 from __future__ import annotations
@@ -21,12 +25,14 @@ from jangada.executor.slots import Slot
 from jangada.jobs.job import AttemptFailure
 
 MEMORY_CHECK_S = 0.2
+GUARD_S = 0.1
+"""How late a timer, a cancel or a child's word is seen at most while the loop waits for a server."""
 GATHER_S = 0.001
 """While a child has short jobs to go on with, what it says is read this often: many ends cost one wake-up."""
 
 
 class SlotPool:
-    """*count* slots on a thread of their own."""
+    """*count* slots. `start`, then `serve` again and again from one thread, then `stop`."""
 
     def __init__(
         self, count: int, recipe: ChildRecipe, limits: SlotLimits, folder: Path, observer: SlotObserver
@@ -35,8 +41,9 @@ class SlotPool:
         self._wake_in, self._wake_out = socket.socketpair()
         for end in (self._wake_in, self._wake_out):
             end.setblocking(False)
-        self._selector.register(self._wake_in, selectors.EVENT_READ, None)
+        self._selector.register(self._wake_in, selectors.EVENT_READ, self._answer_calls)
         self._calls: deque[Callable[[], None]] = deque()
+        self._lock = threading.Lock()
         self._stopped = False
         self._watched: dict[int, list[int]] = {}
         self._memory_check_at = 0.0
@@ -46,16 +53,24 @@ class SlotPool:
             Slot(index, recipe, limits, folder / f"slot-{index}", observer, self._watch, self._unwatch, oom_watch)
             for index in range(count)
         ]
-        self._thread = threading.Thread(target=self._run, name="slots", daemon=True)
+        self._guarded = threading.Event()
+        self._guard = threading.Thread(target=self._keep_guard, name="guard", daemon=True)
 
     def start(self) -> None:
-        """Start the thread and the first slot's child; the others start when they get a job."""
-        self.call(self.slots[0].start)
-        self._thread.start()
+        """Start the first slot's child; the others start when they get a job."""
+        with self._lock:
+            self.slots[0].start()
+        self._guard.start()
 
-    def call(self, function: Callable[[], None]) -> None:
-        """Have *function* run on the pool's thread, soon."""
-        self._calls.append(function)
+    def serve(self, timeout_s: float | None) -> None:
+        """Wait for something to happen, at most *timeout_s* (None: for ever), and do what it asks for."""
+        if self._gathers and any(slot.has_more for slot in self.slots) and not self._calls:
+            time.sleep(GATHER_S)
+        with self._lock:
+            self._serve(timeout_s)
+
+    def wake(self) -> None:
+        """End the wait of `serve`; safe from any thread and from a signal handler."""
         try:
             self._wake_out.send(b"\0")
         except BlockingIOError:
@@ -63,48 +78,60 @@ class SlotPool:
         except OSError:
             self._stopped = True
 
+    def call(self, function: Callable[[], None]) -> None:
+        """Have *function* run by whoever serves the slots, soon."""
+        self._calls.append(function)
+        self.wake()
+
     def give(self, jobs: list[SlotJob]) -> None:
         """Run *jobs*, each in its slot."""
-
-        def give() -> None:
+        with self._lock:
             for job in jobs:
                 self.slots[job.slot].give(job)
-
-        self.call(give)
+        if not self._guarded.is_set():
+            self._guarded.set()
 
     def prepared(self, job: SlotJob, failure: AttemptFailure | None) -> None:
-        """Tell the slot of *job* that its files are in place, or why they are not."""
+        """Tell the slot of *job* that its files are in place, or why they are not; safe from any thread."""
         self.call(lambda: self.slots[job.slot].prepared(job, failure))
 
     def stop_job(self, job: SlotJob, reason: StopReason) -> None:
-        """End *job*, wherever it is; nothing when it has ended."""
+        """End *job*, wherever it is; nothing when it has ended. Safe from any thread."""
         self.call(lambda: self.slots[job.slot].stop_job(job, reason))
 
     def stop(self) -> None:
-        """Kill all children and end the thread. Their jobs end without a word."""
-
-        def stop() -> None:
+        """Kill all children. Their jobs end without a word."""
+        with self._lock:
             for slot in self.slots:
                 slot.stop_child()
             self._stopped = True
-
-        self.call(stop)
-        if self._thread.is_alive():
-            self._thread.join()
+        self._guarded.set()
+        if self._guard.is_alive():
+            self._guard.join()
         self._selector.close()
         self._wake_in.close()
         self._wake_out.close()
 
-    def _run(self) -> None:
+    def _keep_guard(self) -> None:
         while not self._stopped:
-            for key, _ in self._selector.select(self._timeout()):
-                if key.data is None:
-                    self._answer_calls()
-                else:
-                    key.data()
-            self._tick()
-            if self._gathers and any(slot.has_more for slot in self.slots) and not self._calls:
-                time.sleep(GATHER_S)
+            if not any(slot.jobs for slot in self.slots):
+                self._guarded.clear()
+                # Looked at again after the clear, so that a job given in between is not slept through.
+                if not any(slot.jobs for slot in self.slots) and not self._stopped:
+                    self._guarded.wait()
+            time.sleep(GUARD_S)
+            # Taken: the loop serves the slots itself.
+            if self._lock.acquire(blocking=False):
+                try:
+                    if not self._stopped:
+                        self._serve(0.0)
+                finally:
+                    self._lock.release()
+
+    def _serve(self, timeout_s: float | None) -> None:
+        for key, _ in self._selector.select(self._patience(timeout_s)):
+            key.data()
+        self._tick()
 
     def _answer_calls(self) -> None:
         try:
@@ -114,13 +141,16 @@ class SlotPool:
         while self._calls:
             self._calls.popleft()()
 
-    def _timeout(self) -> float | None:
+    def _patience(self, timeout_s: float | None) -> float | None:
+        if timeout_s == 0.0:
+            return timeout_s
         timers = [timer for slot in self.slots if (timer := slot.next_timer()) is not None]
         if any(slot.is_ready and slot.jobs for slot in self.slots):
             timers.append(self._memory_check_at)
         if not timers:
-            return None
-        return max(0.0, min(timers) - time.monotonic())
+            return timeout_s
+        due_s = max(0.0, min(timers) - time.monotonic())
+        return due_s if timeout_s is None else min(due_s, timeout_s)
 
     def _tick(self) -> None:
         now = time.monotonic()

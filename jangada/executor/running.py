@@ -32,6 +32,8 @@ class SlotJob:
     folder: str
     """Path of its work folder, which exists once somebody needs it."""
     files: dict[str, list[str | None]] | None = None
+    uses_desk: bool = False
+    """Its files are put in place by the file desk, on a thread that may outlive the job."""
     slot: int = 0
     claimed_cold: bool = False
     """Claimed as `starting`, because no child was ready."""
@@ -67,7 +69,7 @@ class SlotLimits:
 
 
 class SlotObserver:
-    """What a slot tells, called on the pool's thread; must not block. The base ignores everything."""
+    """What a slot tells, called by whoever serves the pool; must not block. The base ignores everything."""
 
     def ready(self, slot: int, hello: Hello, cold: bool) -> None:
         """Its child can run jobs. *cold*: the first child of the slot, or one after a death."""

@@ -3,7 +3,7 @@ The slots of an executor: one child each, and the jobs that were given to it.
 
 A `Slot` lives as long as the executor; its child may die, be recycled and be
 replaced, and the jobs that had not begun simply wait for the next one. All of
-it runs on the one thread of `pool.SlotPool`, so there are no locks.
+it runs on whichever thread serves `pool.SlotPool`, one at a time, so there are no locks here.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SETUP_LOG_LINES = 50
 
 
 class Slot:
-    """One slot. Every method runs on the pool's thread."""
+    """One slot. Every method is called by whoever serves the pool."""
 
     def __init__(
         self,

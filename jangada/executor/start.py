@@ -106,6 +106,8 @@ def describe(manifest: AlgorithmManifest, python: Path, settings: Settings) -> d
     pool = SlotPool(1, recipe(manifest, python, folder / "lib", settings), SlotLimits(), folder, Listener())
     try:
         pool.start()
+        while answers.empty():
+            pool.serve(None)
         hello = answers.get()
     finally:
         pool.stop()

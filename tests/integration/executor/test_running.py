@@ -255,7 +255,7 @@ def test_user_code_sees_no_setting_and_no_secret(bench: Bench, monkeypatch: pyte
         job = bench.run("sees_the_environment")
     assert not {"JANGADA_MONGO_URL", "DEPLOY_TOKEN"} & set(job.output["names"])
     assert str(bench.tmp_path) in job.output["cwd"]
-    until(lambda: not list(bench.tmp_path.glob("*/jobs/*")))
+    until(lambda: not list(bench.tmp_path.glob("*/jobs/*/*")))
 
 
 def test_a_process_that_left_the_group_is_killed_with_its_job(bench: Bench) -> None:

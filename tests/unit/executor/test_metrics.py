@@ -140,8 +140,8 @@ def test_the_slots_news_reach_the_loop_and_the_counters() -> None:
     inbox.starting(0)
     inbox.unavailable(0, "no module", [])
     inbox.starting(0)
-    while not inbox.calls.empty():
-        inbox.calls.get()()
+    while inbox.calls:
+        inbox.calls.popleft()()
     assert called == ["slot_starting", "slot_ready", "job_ended", "slot_starting", "slot_unavailable", "slot_starting"]
     page = Page(metrics.families)
     for reason in ("first", "recycled", "setup_failed"):
