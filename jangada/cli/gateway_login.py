@@ -28,13 +28,13 @@ Credentials = tuple[str, str]
 
 def gateway_address(given: str | None, environ: Mapping[str, str]) -> str:
     """*given*, else ``OPENFAAS_URL``, else faas-cli's default; in its form. Raises `ConfigurationError`."""
-    address = (given or environ.get("OPENFAAS_URL") or DEFAULT_GATEWAY).strip().rstrip("/").lower()
+    address = (given or environ.get("OPENFAAS_URL") or DEFAULT_GATEWAY).strip().lower()
     if "://" not in address:
         address = f"http://{address}"
     parts = urlsplit(address)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ConfigurationError(f"gateway {given or address!r}: expected https://HOST")
-    return address
+    return address.rstrip("/")
 
 
 def may_carry_password(address: str) -> bool:

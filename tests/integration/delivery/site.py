@@ -43,6 +43,7 @@ class Site:
             "OPENFAAS_CONFIG": str(self.folder / "config"),
             "OPENFAAS_URL": self.url,
             "DEPLOY_WITH": self.deployer,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "GIT_CONFIG_GLOBAL": os.devnull,
         }
 
