@@ -8,7 +8,7 @@ TESTS := tests/unit tests/contract tests/algorithms/real tests/integration tests
 PYTEST := $(BIN)/python -m pytest
 ARGS ?=
 
-.PHONY: help install check fix test test-unit test-contract test-integration test-e2e chaos chaos-trials fuzz bats bench demo up down lock openapi clean
+.PHONY: help install check fix test test-unit test-contract test-integration test-e2e chaos chaos-trials fuzz bats release-rehearsal bench demo up down lock openapi clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -61,6 +61,9 @@ fuzz: install  ## 10,000 malformed requests of each kind to a gateway (FUZZ_SEED
 
 bats:  ## The release scripts, each test in a repository of its own (needs bats, bats-assert, bats-support)
 	BATS_LIB_PATH=$${BATS_LIB_PATH:-/usr/lib/bats} bats $(ARGS) tests/bats
+
+release-rehearsal: install  ## The whole delivery line on this machine with every image, and back (needs Docker; a quarter of an hour)
+	RELEASE_IMAGES=all $(PYTEST) tests/e2e/test_release.py -s $(ARGS)
 
 bench: install  ## Every benchmark, results as JSON in benchmarks/results
 	@for file in $$(grep -l '"--out"' benchmarks/*/*.py); do \

@@ -16,7 +16,7 @@ from tests.docker_engine import ROOT, base_image, docker
 from tests.image_registry import Registry, registry
 from tests.requires import requires_program
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 DOCKERFILE = """ARG BASE_IMAGE
 FROM ${BASE_IMAGE}
 COPY words.txt /words.txt
@@ -34,7 +34,7 @@ class Project:
 
     def git(self, *arguments: str) -> str:
         author = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
-        done = subprocess.run(["git", *author, *arguments], cwd=self.folder, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(["git", *author, *arguments], cwd=self.folder, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
@@ -68,7 +68,7 @@ class Project:
         command = [ROOT / "scripts/ci/images.sh", *arguments, "--context", self.folder, "--matrix", matrix]
         command += ["--prefix", f"{self.registry.host}/{self.namespace}", "--output", output]
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "IMAGE_"))}
-        done = subprocess.run(command, capture_output=True, text=True, timeout=200, env=clean)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=clean)
         assert done.returncode == expect, done.stdout + done.stderr
         return json.loads(output.read_text()) if output.exists() else {}, done.stderr
 

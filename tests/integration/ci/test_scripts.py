@@ -39,7 +39,7 @@ def run(
         input=text,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == expect, done.stdout + done.stderr
     return done
@@ -346,7 +346,7 @@ def lint(folder: Path, expect: int, **environ: str) -> str:
     return run(script, cwd=folder, expect=expect, **environ).stderr
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 def test_each_linter_finds_what_it_is_there_for(repository):
     path = f"{Path(sys.prefix) / 'bin'}:{ROOT / 'build' / 'bin'}:{os.environ['PATH']}"
     for name, text in BROKEN.items():

@@ -22,7 +22,7 @@ import pytest
 from tests.requires import requires
 from tests.unit.ci.workflow_files import ROOT, actions, workflows
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 STUB = "name: stub\nruns:\n  using: composite\n  steps:\n    - shell: bash\n      run: echo stub\n"
 SUCCEEDED = re.compile(r"^\[ci/([\w-]+?)(?:-\d+)?\s*\].*Job succeeded", re.MULTILINE)
 
@@ -106,7 +106,7 @@ def run_job(clone: Path, stubs: list[str], home: Path, job: str, *arguments: str
         env=clean | {"XDG_CACHE_HOME": str(home), "PATH": f"{ROOT / 'build' / 'bin'}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=1500,
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     return done.stdout

@@ -14,7 +14,7 @@ import requests
 from tests.integration.delivery.site import DEPLOYERS, PASSWORD, Site, made_site
 from tests.requires import requires_program
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 ROOT = Path(__file__).parents[3]
 AUTH = ("admin", PASSWORD)
 HANDLER = """
@@ -84,7 +84,7 @@ def run(site: Site, script: str, *arguments: str, expect: int = 0, **environ: st
         env=site.environ | {"FAAS_PASSWORD": PASSWORD, "DEPLOY_TIMEOUT_S": "60", "SMOKE_WITHIN_S": "3"} | environ,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=600,
         check=False,
     )
     assert done.returncode == expect, f"{script} ended with {done.returncode}:\n{done.stdout}{done.stderr}"

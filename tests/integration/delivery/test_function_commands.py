@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.delivery.site import PASSWORD, Site, made_site
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 HANDLER = """
 import os
 
@@ -50,7 +50,7 @@ def run(site: Site, *arguments: str, text: str = "", expect: int = 0) -> subproc
         input=text,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=600,
     )
     assert done.returncode == expect, f"{arguments} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
     return done
