@@ -34,7 +34,7 @@ class Project:
 
     def git(self, *arguments: str) -> str:
         author = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
-        done = subprocess.run(["git", *author, *arguments], cwd=self.folder, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(["git", *author, *arguments], cwd=self.folder, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 

@@ -15,6 +15,7 @@ import yaml
 from tests.docker_engine import ROOT
 from tests.requires import requires_program
 
+pytestmark = pytest.mark.timeout(600)
 CI = ROOT / "scripts" / "ci"
 AUTHOR = {
     "GIT_AUTHOR_NAME": "a",
