@@ -20,6 +20,7 @@ from jangada.wiring import Services
 
 from . import jobs, submit, webhooks
 from .catalog import Catalog
+from .directory import Directory
 from .holding import Holding
 from .parts import Parts
 from .replay import Replay
@@ -57,13 +58,21 @@ def background(services: Services) -> WebhookBackground:
 
 def _register(app: Flask, services: Services) -> None:
     catalog = Catalog(services.algorithms)
+    directory = Directory(services.deployments)
     parts = Parts(
         settings=services.settings,
         jobs=services.jobs,
         artifacts=services.artifacts,
         feedback=services.feedback,
+        directory=directory,
         submission=Submission(
-            services.settings, catalog, services.validator, services.artifacts, services.guard, clock=services.clock
+            services.settings,
+            catalog,
+            directory,
+            services.validator,
+            services.artifacts,
+            services.guard,
+            clock=services.clock,
         ),
         replay=Replay(services.idempotency, services.jobs),
         holding=Holding(services.settings.threads),

@@ -49,20 +49,19 @@ def register(app: Flask, parts: Parts) -> None:
         problems=[422],
     )
     def list_jobs() -> Response:
-        tenant_id = caller("jobs:read").tenant_id
-        page = page_request(most=100)
-        where = JobFilter(
-            tenant_id,
-            status=_status(),
-            algorithm=request.args.get("algorithm"),
-            deployment=request.args.get("deployment"),
-            before_id=page.after,
-        )
-        found = parts.jobs.page(where, page.limit + 1)
-        more = len(found) > page.limit
-        found = found[: page.limit]
-        base = href("")
-        return respond_page([job_object(job, base) for job in found], next_position=found[-1].id if more else None)
+        return _listed(parts, request.args.get("deployment"))
+
+    @app.get("/v1/deployments/<name>/jobs")
+    @documented(
+        "List a deployment's jobs",
+        tag=_TAG,
+        scopes=["jobs:read"],
+        parameters=[one for one in _PAGE if one.name != "deployment"],
+        answers={200: Answer("your tenant's, newest first", JobPage, headers=["Link"])},
+        problems=[422],
+    )
+    def list_jobs_of(name: str) -> Response:
+        return _listed(parts, name)
 
     @app.get("/v1/jobs/<job_id>")
     @documented(
@@ -182,6 +181,23 @@ def register(app: Flask, parts: Parts) -> None:
             "created_at": rfc3339(feedback.created_at),
         }
         return respond(shown, 201)
+
+
+def _listed(parts: Parts, deployment: str | None) -> Response:
+    tenant_id = caller("jobs:read").tenant_id
+    page = page_request(most=100)
+    where = JobFilter(
+        tenant_id,
+        status=_status(),
+        algorithm=request.args.get("algorithm"),
+        deployment=deployment,
+        before_id=page.after,
+    )
+    found = parts.jobs.page(where, page.limit + 1)
+    more = len(found) > page.limit
+    found = found[: page.limit]
+    base = href("")
+    return respond_page([job_object(job, base) for job in found], next_position=found[-1].id if more else None)
 
 
 def _status() -> JobStatus | None:

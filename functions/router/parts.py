@@ -18,6 +18,7 @@ from jangada.settings import Settings
 from jangada.tenants import Caller
 from jangada.tenants.quota import quota_of
 
+from .directory import Directory
 from .holding import Holding
 from .replay import Replay
 from .submission import Origin, Submission
@@ -33,6 +34,7 @@ class Parts:
     jobs: JobService
     artifacts: ArtifactStore
     feedback: FeedbackStore
+    directory: Directory
     submission: Submission
     replay: Replay
     holding: Holding

@@ -59,12 +59,13 @@ class UniqueRequest(RequestModel):
     )
 
 
-class JobRequest(RequestModel):
-    """One job to submit."""
+class DeploymentJobRequest(RequestModel):
+    """One job to submit to a deployment, which knows its algorithm."""
 
-    algorithm: AlgorithmName
-    deployment: AlgorithmName | None = Field(default=None, description="the algorithm's default one unless given")
     input: Any = Field(default=None, description="as the algorithm's `input_schema` says")
+    affinity: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(
+        default=None, description="while a canary runs, jobs of one affinity go to the same version"
+    )
     priority: Literal["low", "normal", "high"] = "normal"
     policy: PolicyRequest = Field(default_factory=PolicyRequest)
     run_at: Instant | None = Field(
@@ -87,6 +88,15 @@ class JobRequest(RequestModel):
             if any(not key or "\0" in key or len(key) > 128 for key in metadata):
                 raise ValueError("keys have 1 to 128 characters and no NUL")
         return metadata
+
+
+class JobRequest(DeploymentJobRequest):
+    """One job to submit."""
+
+    algorithm: AlgorithmName
+    deployment: AlgorithmName | None = Field(
+        default=None, description="your tenant's default for the algorithm unless given, else the shared one"
+    )
 
 
 class FeedbackRequest(RequestModel):

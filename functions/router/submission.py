@@ -13,7 +13,7 @@ from jangada.algorithms.references import FileReference
 from jangada.algorithms.validation import InputValidator
 from jangada.artifacts.store import ArtifactStore
 from jangada.clock import Clock, utc_now
-from jangada.errors import ConflictError, FieldError, InvalidInputError, InvalidRequestError, NotFoundError
+from jangada.errors import ConflictError, FieldError, InvalidInputError, InvalidRequestError
 from jangada.http.trace import Trace
 from jangada.ids import new_id
 from jangada.jobs.job import Job, Policy, Priority, Unique, Webhook
@@ -22,6 +22,7 @@ from jangada.tenants import Caller
 from jangada.webhooks.guard import OutboundError, OutboundGuard
 
 from .catalog import Catalog
+from .directory import Destination, Directory
 from .requests import JobRequest, PolicyRequest, WebhookRequest
 
 
@@ -40,6 +41,7 @@ class Submission:
         self,
         settings: Settings,
         catalog: Catalog,
+        directory: Directory,
         validator: InputValidator,
         artifacts: ArtifactStore,
         guard: OutboundGuard,
@@ -48,6 +50,7 @@ class Submission:
     ) -> None:
         self._settings = settings
         self._catalog = catalog
+        self._directory = directory
         self._validator = validator
         self._artifacts = artifacts
         self._guard = guard
@@ -59,10 +62,12 @@ class Submission:
         `InvalidRequestError` or `InvalidInputError`, the latter two with pointers.
         """
         record = self._catalog.get(request.algorithm)
-        if request.deployment is not None and request.deployment != record.name:
-            raise NotFoundError(f"algorithm {record.name} has no deployment {request.deployment!r}")
+        job_id = job_id or new_id("job")
+        goes = self._directory.destination(
+            record, origin.caller.tenant_id, request.deployment, request.affinity or job_id
+        )
         references = self._validator.check(record, request.input)
-        policy = _policy(request.policy, record)
+        policy = _policy(request.policy, record, goes)
         webhook = self._webhook(request.webhook)
         now = self._clock()
         run_at = _run_at(request, policy, now)
@@ -70,12 +75,12 @@ class Submission:
         file_ids = self._files(references, origin.caller.tenant_id, policy, begins) if references else ()
         inline, input_file = self._place(request.input, origin.caller.tenant_id, policy, begins)
         return Job(
-            id=job_id or new_id("job"),
+            id=job_id,
             tenant_id=origin.caller.tenant_id,
             algorithm=record.name,
-            algorithm_version=record.version,
-            deployment=record.name,
-            queue=record.queue,
+            algorithm_version=goes.version or record.version,
+            deployment=goes.deployment,
+            queue=goes.queue,
             input=inline,
             created_at=now,
             priority=Priority(request.priority),
@@ -104,7 +109,7 @@ class Submission:
             raise ConflictError(f"{job.id} is {job.status.value}; only a job that has ended can be retried")
         request = JobRequest.model_construct(
             algorithm=job.algorithm,
-            deployment=None,
+            deployment=self._still_there(job),
             input=job.input,
             priority=job.priority.value,
             policy=PolicyRequest(queue_ttl_s=job.policy.queue_ttl_s, deadline_s=job.policy.deadline_s),
@@ -113,6 +118,7 @@ class Submission:
             run_at=None,
             delay_s=None,
             unique=None,
+            affinity=None,
         )
         if job.input_file is not None:
             request.input = self._read(job, origin.caller.tenant_id)
@@ -125,6 +131,11 @@ class Submission:
             max_attempts=min(job.policy.max_attempts, record.max_attempts),
         )
         return made.with_(policy=policy, retry_of=job.id)
+
+    def _still_there(self, job: Job) -> str | None:
+        """The deployment that *job* went to, if there is one of that name for its tenant."""
+        found = self._directory.named(job.deployment, job.tenant_id)
+        return None if found is None or found.algorithm != job.algorithm else found.name
 
     def _read(self, job: Job, tenant_id: str) -> Any:
         """An input that became an artifact: it too must meet the present schema."""
@@ -188,11 +199,11 @@ class Submission:
         return None, artifact.id
 
 
-def _policy(asked: PolicyRequest, record: AlgorithmRecord) -> Policy:
-    most_s = record.limits.execution_timeout_s
+def _policy(asked: PolicyRequest, record: AlgorithmRecord, goes: Destination) -> Policy:
+    most_s = min(record.limits.execution_timeout_s, goes.execution_s or record.limits.execution_timeout_s)
     wrong = []
     if asked.execution_timeout_s is not None and asked.execution_timeout_s > most_s:
-        wrong.append(FieldError("/policy/execution_timeout_s", f"{record.name} allows at most {most_s:g}"))
+        wrong.append(FieldError("/policy/execution_timeout_s", f"{goes.deployment} allows at most {most_s:g}"))
     if asked.max_attempts is not None and asked.max_attempts > record.max_attempts:
         wrong.append(FieldError("/policy/max_attempts", f"{record.name} allows at most {record.max_attempts}"))
     if wrong:

@@ -16,7 +16,7 @@ from . import batch, events, prefer, presentation
 from .answers import BatchResult, JobBatch, JobObject
 from .parts import Parts, origin
 from .replay import Memo
-from .requests import JobRequest
+from .requests import DeploymentJobRequest, JobRequest
 
 _TAG = "jobs"
 _JSON = "application/json"
@@ -55,21 +55,27 @@ def register(app: Flask, parts: Parts) -> None:
         problems=[400, 404, 409, 413, 415, 422],
     )
     def submit() -> Response:
-        who = caller("jobs:write")
-        value = read_value()
-        wanted = validate(JobRequest, value)
-        wanted.policy.deadline_s = prefer.deadline_s(request.headers.get("Cancel-After"), wanted.policy.deadline_s)
+        return _submitted(parts, JobRequest, {}, "POST /v1/jobs")
 
-        duplicate: dict[str, str] = {}
-
-        def make(job_id: str) -> Job:
-            job = parts.jobs.submit(parts.submission.job(wanted, origin(who), job_id), limits=parts.limits(who))
-            if job.id != job_id:
-                duplicate["Unique-Replayed"] = "true"
-            return job
-
-        job, headers = parts.replay.job(who.tenant_id, "POST /v1/jobs", value, make)
-        return _answer(parts, job, headers | duplicate)
+    @app.post("/v1/deployments/<name>/jobs")
+    @documented(
+        "Submit a job to a deployment",
+        tag=_TAG,
+        scopes=["jobs:write"],
+        description="As `POST /v1/jobs`, to this deployment of its algorithm.",
+        body=DeploymentJobRequest,
+        parameters=_SUBMIT,
+        answers={
+            200: Answer("it became final during the wait", JobObject, headers=["Preference-Applied"]),
+            202: Answer("accepted", JobObject, headers=["Location", "Retry-After"]),
+        },
+        problems=[400, 404, 409, 413, 415, 422],
+    )
+    def submit_to(name: str) -> Response:
+        found = parts.directory.named(name, caller("jobs:write").tenant_id)
+        # Each algorithm has a shared deployment of its own name, whether anybody wished for it or not.
+        goes_to = {"algorithm": name if found is None else found.algorithm, "deployment": name}
+        return _submitted(parts, DeploymentJobRequest, goes_to, f"POST /v1/deployments/{name}/jobs")
 
     @app.post("/v1/jobs/batch")
     @documented(
@@ -122,6 +128,26 @@ def register(app: Flask, parts: Parts) -> None:
 
         job, headers = parts.replay.job(who.tenant_id, f"POST /v1/jobs/{job_id}/retry", None, make)
         return _answer(parts, job, headers)
+
+
+def _submitted(parts: Parts, model: type[DeploymentJobRequest], goes_to: dict[str, str], route: str) -> Response:
+    """The answer to a submit whose body is read as *model*; *goes_to* is what the path says of it."""
+    who = caller("jobs:write")
+    value = read_value()
+    asked = validate(model, value)
+    wanted = asked if isinstance(asked, JobRequest) else JobRequest.model_construct(**dict(asked), **goes_to)
+    wanted.policy.deadline_s = prefer.deadline_s(request.headers.get("Cancel-After"), wanted.policy.deadline_s)
+
+    duplicate: dict[str, str] = {}
+
+    def make(job_id: str) -> Job:
+        job = parts.jobs.submit(parts.submission.job(wanted, origin(who), job_id), limits=parts.limits(who))
+        if job.id != job_id:
+            duplicate["Unique-Replayed"] = "true"
+        return job
+
+    job, headers = parts.replay.job(who.tenant_id, route, value, make)
+    return _answer(parts, job, headers | duplicate)
 
 
 def _answer(parts: Parts, job: Job | Response, headers: dict[str, str]) -> Response:

@@ -112,8 +112,15 @@ class Control:
         return found.deployment if found is not None else None
 
     def owner(self, path: str) -> FunctionDeployment | None:
-        """The function whose public route *path* lies under: the longest of ``/a/b`` and ``/a`` that is claimed."""
-        segments = path.split("/", 3)
+        """
+        The function whose public route *path* lies under: the longest that is claimed of ``/a/b/*/d``, where the
+        third part may be anything, ``/a/b`` and ``/a``.
+        """
+        segments = path.split("/", 5)
+        if len(segments) > 4:
+            key = self._routes.get(f"/{segments[1]}/{segments[2]}/*/{segments[4]}")
+            if key is not None and (found := self._deployed.get(key)) is not None:
+                return found.deployment
         for depth in (3, 2):
             key = self._routes.get("/".join(segments[:depth])) if len(segments) >= depth else None
             if key is not None and (found := self._deployed.get(key)) is not None:

@@ -24,7 +24,8 @@ STATUS_PREFIX = "status.jangada.io/"
 """Annotations that describe the running function; whoever sends them back has not meant them."""
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_ROUTE = re.compile(r"/?[A-Za-z0-9._-]+")
+_ROUTE = re.compile(r"/?[A-Za-z0-9._-]+(/\*/[A-Za-z0-9._-]+)?")
+"""A segment, and under it perhaps one that is named below any other: ``deployments/*/jobs``."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

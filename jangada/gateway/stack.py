@@ -23,7 +23,8 @@ ROUTES_ANNOTATION = "jangada.io/routes"
 DEFAULT_NAMESPACE = "openfaas-fn"
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_ROUTE = re.compile(r"/?[A-Za-z0-9._-]+")
+_ROUTE = re.compile(r"/?[A-Za-z0-9._-]+(/\*/[A-Za-z0-9._-]+)?")
+"""A segment, and under it perhaps one that is named below any other: ``deployments/*/jobs``."""
 # As faas-cli substitutes [contract §6.1]: `:-`, `:=`, `=`, `:+` and `:?` all mean "default".
 _VARIABLE = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(?:(?::[-=+?]|=)([^}]*))?\}|\$\{")
 

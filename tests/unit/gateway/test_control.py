@@ -215,6 +215,20 @@ def test_the_longest_claimed_route_wins():
     told(story, stack=stack)
 
 
+def test_what_lies_under_any_name_may_be_anothers():
+    stack = [function("a", "jobs,deployments/*/jobs"), function("b", "deployments")]
+
+    async def story(control, provider, _):
+        assert control.owner("/v1/deployments/ocr/jobs").service == "a"
+        assert control.owner("/v1/deployments/ocr/jobs/more/of/it").service == "a"
+        assert control.owner("/v1/deployments/ocr/rollback").service == "b"
+        assert control.owner("/v1/deployments/ocr").service == "b"
+        assert control.owner("/v1/deployments").service == "b"
+        assert control.owner("/v1/other/ocr/jobs") is None
+
+    told(story, stack=stack)
+
+
 def test_the_autoscaler_steps_up_under_load_and_down_after_it():
     async def story(control, provider, _):
         await control.deploy(HELLO)

@@ -79,6 +79,8 @@ def test_the_creation_is_told_in_whole_seconds_as_go_reads_it():
         ({"limits": {"memory": 128}}, "limits"),
         ({"readOnlyRootFilesystem": "yes"}, "readOnlyRootFilesystem"),
         ({"annotations": {"jangada.io/routes": "a b"}}, "jangada.io/routes"),
+        ({"annotations": {"jangada.io/routes": "a/*"}}, "jangada.io/routes"),
+        ({"annotations": {"jangada.io/routes": "*/jobs"}}, "jangada.io/routes"),
     ],
 )
 def test_what_is_not_acceptable_is_named(change, said):
