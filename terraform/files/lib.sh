@@ -16,6 +16,7 @@ secrets=/etc/jangada/secrets
 mode=apply
 changes=0
 manifest=()
+last_container=''
 
 say() { printf '%s: %s: %s\n' "$(hostname)" "$role" "$*"; }
 # die WHAT [WHAT TO DO]
@@ -39,6 +40,7 @@ changed() {
 # Sets $wrote to yes or no.
 put() {
   local mode_wanted="$1" owner="$2" path="$3" new
+  # shellcheck disable=SC2034  # for the caller
   wrote=no
   manifest+=("$path")
   new="$(mktemp)"
@@ -48,6 +50,7 @@ put() {
       mkdir -p "$(dirname "$path")"
       install -m "$mode_wanted" -o "${owner%:*}" -g "${owner#*:}" "$new" "$path.jangada-new"
       mv -f "$path.jangada-new" "$path"
+      # shellcheck disable=SC2034  # for the caller
       wrote=yes
     fi
   fi
@@ -92,6 +95,7 @@ running() {
 # image or $container_depends (any text, such as a digest of its configuration) changed. $container_grace seconds to end.
 container() {
   local name="$1" image="$2" options=() wanted found
+  last_container="$name"
   shift 2
   while [ $# -gt 0 ] && [ "$1" != -- ]; do
     options+=("$1")
@@ -140,7 +144,10 @@ healthy() {
       changed "$what" || true
       return 0
     fi
-    [ "$SECONDS" -lt "$deadline" ] || die "$what (asked for $within s)" "$todo"
+    if [ "$SECONDS" -ge "$deadline" ]; then
+      [ -z "$last_container" ] || docker logs --tail 3 "$last_container" 2>&1 | cut -c1-300 >&2 || true
+      die "$what (asked for $within s)" "$todo"
+    fi
     sleep 0.5
   done
 }
@@ -200,6 +207,8 @@ main() {
     --remove) _remove; return 0 ;;
     *) die "unknown argument $1" ;;
   esac
+  # What came as an upload does not stay, whatever happens.
+  [ "$mode" = check ] || trap 'rm -f "$here/given-secrets"' EXIT
   apply
   _forget_old
   if [ "$mode" = apply ]; then

@@ -1,0 +1,132 @@
+variable "hosts" {
+  description = "The servers: name → address, private_address?, ssh_user?, ssh_port?, host_key?, roles, data_path?, gpus?, labels?."
+  type        = any
+}
+
+variable "executors" {
+  description = "What runs where: name → algorithm, kind?, hosts?, labels?, replicas?, slots?, cpu?, memory?, gpus?."
+  type        = any
+  default     = {}
+}
+
+variable "openfaas" {
+  description = "engine: jangada or external; url: of an external gateway."
+  type        = object({ engine = optional(string, "jangada"), url = optional(string) })
+  default     = {}
+}
+
+variable "release" {
+  description = "Tag of our images; default: the repository's VERSION."
+  type        = string
+  default     = null
+}
+
+variable "image_prefix" {
+  description = "Where our images are."
+  type        = string
+  default     = "ghcr.io/jangada"
+}
+
+variable "redis_image" {
+  description = "Redis 6.2 or newer, or Valkey."
+  type        = string
+  default     = "redis:7.2.5"
+}
+
+variable "mongodb" {
+  description = "The image. Only a stand-in in a lab has no authentication, and another command than mongod."
+  type = object({
+    image          = optional(string, "mongo:7.0.14")
+    authentication = optional(bool, true)
+    command        = optional(list(string), [])
+  })
+  default = {}
+}
+
+variable "domain" {
+  description = "Name (or address) that clients use."
+  type        = string
+}
+
+variable "tls" {
+  description = "acme, files (in /etc/jangada/tls on the edge) or internal (an own authority)."
+  type        = string
+  default     = "acme"
+}
+
+variable "admin_cidrs" {
+  description = "Networks that may use SSH and /system."
+  type        = set(string)
+}
+
+variable "public_cidrs" {
+  description = "Networks that may use the public address."
+  type        = set(string)
+  default     = ["0.0.0.0/0", "::/0"]
+}
+
+variable "ssh_key_file" {
+  description = "Path of the private key; null asks the agent."
+  type        = string
+  default     = null
+}
+
+variable "ssh_timeout" {
+  description = "How long to try to reach a server."
+  type        = string
+  default     = "1m"
+}
+
+variable "bastion" {
+  description = "A server in between, if there is one."
+  type = object({
+    address  = string
+    user     = optional(string, "root")
+    port     = optional(number, 22)
+    host_key = optional(string)
+  })
+  default = null
+}
+
+variable "secrets" {
+  description = "Own values instead of random ones: redis-password, mongo-password, gateway-password."
+  type        = map(string)
+  default     = {}
+  sensitive   = true
+  ephemeral   = true
+
+  validation {
+    condition     = alltrue([for name in keys(var.secrets) : contains(["redis-password", "mongo-password", "gateway-password"], name)])
+    error_message = "secrets: known are redis-password, mongo-password, gateway-password."
+  }
+}
+
+variable "secrets_version" {
+  description = "A higher number makes new secrets."
+  type        = number
+  default     = 1
+}
+
+variable "wipe_data" {
+  description = "Whether destroy takes the data too."
+  type        = bool
+  default     = false
+}
+
+variable "manage_sysctl" {
+  description = "Set the kernel's limits."
+  type        = bool
+  default     = true
+}
+
+variable "manage_firewall" {
+  description = "Keep everything out that is not named."
+  type        = bool
+  default     = true
+}
+
+variable "insecure_registries" {
+  description = "Registries without TLS that the servers may use."
+  type        = set(string)
+  default     = []
+}

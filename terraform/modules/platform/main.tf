@@ -1,0 +1,141 @@
+# The same everywhere, whatever made the servers: node → secrets → redis ∥ mongodb → openfaas → executor → edge.
+
+module "inventory" {
+  source       = "../inventory"
+  hosts        = var.hosts
+  engine       = var.openfaas.engine
+  executors    = var.executors
+  admin_cidrs  = var.admin_cidrs
+  public_cidrs = var.public_cidrs
+}
+
+locals {
+  groups = module.inventory.groups
+  seed   = var.openfaas.engine == "jangada" ? local.groups.gateway : { for name in slice(keys(local.groups.redis), 0, 1) : name => local.groups.redis[name] }
+  stores = {
+    REDIS_SEED           = module.inventory.redis_seeds[0]
+    MONGO_HOSTS          = join(",", module.inventory.mongo_hosts)
+    MONGO_AUTHENTICATION = tostring(var.mongodb.authentication)
+  }
+  again      = { secrets_version = tostring(var.secrets_version) }
+  upstream   = var.openfaas.engine == "jangada" ? "http://${values(local.groups.gateway)[0].private_address}:8080" : var.openfaas.url
+  public_url = "https://${var.domain}"
+
+  ssh_config = join("", [
+    for name, host in module.inventory.hosts : templatefile("${path.module}/ssh_config.tftpl", {
+      name = name, host = host, key_file = var.ssh.key_file, bastion = var.ssh.bastion
+    })
+  ])
+  known_hosts = join("", concat(
+    [for host in module.inventory.hosts : "${host.ssh_port == 22 ? host.address : "[${host.address}]:${host.ssh_port}"} ${host.host_key}\n" if host.host_key != null],
+    [for bastion in [var.ssh.bastion] : "${bastion.port == 22 ? bastion.address : "[${bastion.address}]:${bastion.port}"} ${bastion.host_key}\n" if try(bastion.host_key, null) != null],
+  ))
+}
+
+# Said here until redis and mongodb bring up more than one.
+resource "terraform_data" "supported" {
+  lifecycle {
+    precondition {
+      condition     = length(local.groups.redis) == 1 && length(local.groups.mongo) == 1
+      error_message = "hosts: one server with the role redis and one with mongo are brought up; a cluster and a replica set are not yet."
+    }
+    precondition {
+      condition     = var.openfaas.engine != "external" || can(regex("^https?://", var.openfaas.url))
+      error_message = "openfaas.url is the address of the gateway that exists, and engine external needs it."
+    }
+    precondition {
+      condition     = contains(["acme", "files", "internal"], var.tls)
+      error_message = "tls is acme, files or internal."
+    }
+  }
+}
+
+module "node" {
+  source              = "../node"
+  depends_on          = [terraform_data.supported]
+  hosts               = module.inventory.hosts
+  openings            = module.inventory.openings
+  ssh                 = var.ssh
+  wipe_data           = var.wipe_data
+  admin_cidrs         = var.admin_cidrs
+  manage_sysctl       = var.manage_sysctl
+  manage_firewall     = var.manage_firewall
+  insecure_registries = var.insecure_registries
+}
+
+module "secrets" {
+  source          = "../secrets"
+  depends_on      = [module.node]
+  hosts           = local.seed
+  everyone        = module.inventory.hosts
+  ssh             = var.ssh
+  wipe_data       = var.wipe_data
+  secrets_version = var.secrets_version
+  given           = join("\n", [for name, value in var.secrets : "${name}=${value}"])
+  ssh_config      = local.ssh_config
+  known_hosts     = local.known_hosts
+}
+
+module "redis" {
+  source     = "../redis"
+  depends_on = [module.secrets]
+  hosts      = local.groups.redis
+  ssh        = var.ssh
+  wipe_data  = var.wipe_data
+  image      = var.redis_image
+  triggers   = local.again
+}
+
+module "mongodb" {
+  source         = "../mongodb"
+  depends_on     = [module.secrets]
+  hosts          = local.groups.mongo
+  ssh            = var.ssh
+  wipe_data      = var.wipe_data
+  image          = var.mongodb.image
+  authentication = var.mongodb.authentication
+  command        = var.mongodb.command
+  triggers       = local.again
+}
+
+module "openfaas" {
+  source          = "../openfaas"
+  depends_on      = [module.redis, module.mongodb]
+  hosts           = local.groups.gateway
+  ssh             = var.ssh
+  wipe_data       = var.wipe_data
+  release         = var.release
+  image_prefix    = var.image_prefix
+  stores          = local.stores
+  stack_file      = var.stack_file
+  public_url      = local.public_url
+  secrets_version = var.secrets_version
+  triggers        = local.again
+}
+
+module "executor" {
+  source       = "../executor"
+  depends_on   = [module.openfaas]
+  hosts        = { for name, host in module.inventory.hosts : name => host if contains(keys(module.inventory.executors), name) }
+  executors    = module.inventory.executors
+  ssh          = var.ssh
+  wipe_data    = var.wipe_data
+  release      = var.release
+  image_prefix = var.image_prefix
+  stores       = local.stores
+  triggers     = local.again
+}
+
+module "edge" {
+  source      = "../edge"
+  depends_on  = [module.executor]
+  hosts       = local.groups.edge
+  ssh         = var.ssh
+  wipe_data   = var.wipe_data
+  domain      = var.domain
+  tls         = var.tls
+  upstream    = local.upstream
+  engine      = var.openfaas.engine
+  routes      = module.openfaas.routes
+  admin_cidrs = var.admin_cidrs
+}

@@ -1,0 +1,86 @@
+# What every environment passes on; the inventory says what is right.
+
+variable "hosts" {
+  type = any
+}
+
+variable "executors" {
+  type    = any
+  default = {}
+}
+
+variable "openfaas" {
+  type    = object({ engine = optional(string, "jangada"), url = optional(string) })
+  default = {}
+}
+
+variable "release" {
+  type = string
+}
+
+variable "image_prefix" {
+  type = string
+}
+
+variable "redis_image" {
+  type = string
+}
+
+variable "mongodb" {
+  type = object({
+    image          = string
+    authentication = bool
+    command        = list(string)
+  })
+}
+
+variable "domain" {
+  type = string
+}
+
+variable "tls" {
+  type = string
+}
+
+variable "admin_cidrs" {
+  type = set(string)
+}
+
+variable "public_cidrs" {
+  type = set(string)
+}
+
+variable "ssh" {
+  type = any
+}
+
+variable "secrets" {
+  type      = map(string)
+  default   = {}
+  sensitive = true
+  ephemeral = true
+}
+
+variable "secrets_version" {
+  type = number
+}
+
+variable "stack_file" {
+  type = string
+}
+
+variable "wipe_data" {
+  type = bool
+}
+
+variable "manage_sysctl" {
+  type = bool
+}
+
+variable "manage_firewall" {
+  type = bool
+}
+
+variable "insecure_registries" {
+  type = set(string)
+}
