@@ -314,3 +314,7 @@ class JobQueue(Protocol):
     def lock(self, name: str, ttl_s: float) -> bool:
         """Try to be the one process that does *name* for *ttl_s* (sweep). Not fair, not renewable."""
         ...
+
+    def now_ms(self) -> int:
+        """The queue's clock, in ms since 1970: what all who share the queue agree on, however wrong their own are."""
+        ...

@@ -338,6 +338,9 @@ class MemoryJobQueue:
             self._locks[name] = now + round(ttl_s * 1000)
             return True
 
+    def now_ms(self) -> int:
+        return self._now_ms()
+
 
 def _next_due(state: QueueState, now: int) -> int | None:
     dues = [min(place.values()) for place in (state.lease, state.expiry, state.delayed) if place]

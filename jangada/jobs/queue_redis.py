@@ -280,6 +280,12 @@ class RedisJobQueue:
         with translated():
             return bool(self._client.set(lock_key(name, self._prefix), b"1", nx=True, px=max(1, round(ttl_s * 1000))))
 
+    def now_ms(self) -> int:
+        with translated():
+            # By a script, because a cluster's client asks every node for a bare TIME.
+            seconds, microseconds = self._client.eval("return redis.call('TIME')", 1, lock_key("clock", self._prefix))
+            return int(seconds) * 1000 + int(microseconds) // 1000
+
 
 def _caps(limits: QueueLimits | None) -> list[Argument]:
     if limits is None:

@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from jangada.clock import Clock, utc_now
+from jangada.clock import Clock, from_ms
 from jangada.errors import JangadaError
 from jangada.ids import id_at
 from jangada.jobs.execution import JobExecution
@@ -62,19 +62,21 @@ def sweep_once(
     *,
     full: bool = True,
     retention_s: float | None = None,
-    clock: Clock = utc_now,
+    clock: Clock | None = None,
 ) -> Swept:
     """
     Sweep now, whoever else does: every step is conditional, so two at once do no harm.
 
     *full*: look at all unfinished jobs, else at those of the last minute. Without
-    *retention_s* nothing is purged. Raises `StoreUnavailableError`; what was done
-    until then stays done.
+    *retention_s* nothing is purged. Time is the queue's unless there is a *clock*: on a
+    machine whose own is an hour slow no job would look old enough, and one that is
+    ahead would purge too early. Raises `StoreUnavailableError`; what was done until
+    then stays done.
     """
-    now = clock()
+    now = from_ms(queue.now_ms()) if clock is None else clock()
     requeued, seen = _walk(queue, store, now, full=full)
     for name in sorted({*queue_names, *seen}):
-        JobExecution(queue, store, queue_name=name, executor_id="sweep", clock=clock).exchange(want=0, settle=_PAGE)
+        JobExecution(queue, store, queue_name=name, executor_id="sweep", clock=lambda: now).exchange(want=0, settle=_PAGE)
     purged = 0
     if retention_s is not None:
         purged = store.purge(completed_before=now - timedelta(seconds=retention_s), limit=_PAGE)
@@ -132,7 +134,7 @@ class Sweeper:
         *,
         interval_s: float = INTERVAL_S,
         retention_s: float | None = None,
-        clock: Clock = utc_now,
+        clock: Clock | None = None,
     ) -> None:
         self._queue = queue
         self._store = store

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import structlog
 
-from jangada.clock import Clock, utc_now
+from jangada.clock import Clock, from_ms
 from jangada.errors import StoreUnavailableError
 from jangada.jobs.job import Job
 from jangada.jobs.queue import JobQueue
@@ -40,14 +40,15 @@ class WebhookSweep:
         *,
         every_s: float = 5.0,
         also_purge: Callable[[], int] | None = None,
-        clock: Clock = utc_now,
+        clock: Clock | None = None,
     ) -> None:
         self._queue = queue
         self._jobs = jobs
         self._store = store
         self._every_s = every_s
         self._also_purge = also_purge
-        self._clock = clock
+        # The queue's, as in the jobs' sweep: that of this machine may be wrong.
+        self._clock = clock or (lambda: from_ms(queue.now_ms()))
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 

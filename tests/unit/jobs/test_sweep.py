@@ -8,7 +8,7 @@ from jangada.errors import StoreUnavailableError
 from jangada.ids import id_at, new_id
 from jangada.jobs.execution import Completion
 from jangada.jobs.job import JobStatus, Policy, fence
-from jangada.jobs.sweep import Sweeper, sweep_once
+from jangada.jobs.sweep import Sweeper, Swept, sweep_once
 from tests.unit.jobs.desk import QUEUE, Desk
 
 
@@ -130,3 +130,16 @@ def test_an_id_at_an_instant_sorts_between_those_before_and_after() -> None:
     made = new_id("job")
     assert id_at("job", desk.clock() - timedelta(days=400)) < made < id_at("job", at)
     assert len(id_at("job", at)) == len(made)
+
+
+def test_the_clock_is_the_queues_whatever_the_sweepers_machine_thinks() -> None:
+    desk = Desk()
+    kept, late = desk.submit(), desk.job()
+    (lease,) = desk.execution.exchange(want=1)
+    desk.execution.exchange([Completion(lease, output=1)])
+    desk.store.insert_many([late])
+    desk.turn(10)
+    # By this machine's own clock, which is not the desk's, the ended job is long past its retention.
+    sweeper = Sweeper(desk.queue, desk.store, retention_s=3600.0)
+    assert sweeper.turn() == Swept(requeued=1, purged=0, queues=frozenset({QUEUE}))
+    assert desk.get(kept).status is JobStatus.SUCCEEDED
