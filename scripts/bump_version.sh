@@ -20,7 +20,7 @@ of our images in stack.yml and executors/*/executor.yml, and a section of CHANGE
                           what a commit of no known type counts (default patch, with a warning)
   --no-tag                make the commit only
   --no-commit             write the files only: no commit, no tag
-  --push                  push commit and tag to origin at once, or neither
+  --push                  push commit and tag to origin's main at once, or neither (whatever the branch is called here)
   --json                  print one JSON object instead of lines
   --help                  this text
 
@@ -147,8 +147,10 @@ check_arguments() {
   esac
   if [[ -n $component ]]; then
     if ((${#paths[@]} == 0)); then fail 2 "--component $component needs --path DIR"; fi
-    if [[ $component == -* ]] || ! command git check-ref-format "refs/tags/$component/v0.0.0"; then
-      fail 2 "--component $component: no tag can be called $component/v0.0.0"
+    # The name comes back in lines, in JSON and in the workflows that read them: nothing there may need quotes.
+    if [[ $component == -* || $component =~ [^A-Za-z0-9._/@+$'\x80'-$'\xff'-] ]] ||
+      ! command git check-ref-format "refs/tags/$component/v0.0.0"; then
+      fail 2 "--component $component: expected letters, digits and . _ / @ + -, such that $component/v0.0.0 can be a tag"
     fi
   elif ((${#paths[@]})); then
     fail 2 "--path needs --component NAME"
@@ -163,18 +165,18 @@ check_arguments() {
 # Reading: what `git replace` and grafts tell is this clone's alone, so a version must not depend on it.
 git_read() {
   GIT_GRAFT_FILE=/dev/null/none command git --no-pager --no-replace-objects --literal-pathspecs \
-    -c core.quotePath=false -c color.ui=never -c log.showSignature=false -c log.follow=false "$@"
+    -c core.quotePath=false -c core.abbrev=auto -c color.ui=never -c log.showSignature=false -c log.follow=false "$@"
 }
 
 top='' head='' branch='' work=''
 
 check_repository() {
-  local inside message state
-  if ! inside=$(command git rev-parse --is-inside-work-tree 2>&1); then
-    fail 3 "no git repository here: ${inside#fatal: }"
-  fi
-  [[ $inside == true ]] || fail 3 "this is no work tree of a git repository"
-  top=$(command git rev-parse --show-toplevel)
+  local message state
+  message=$(command git rev-parse --git-dir 2>&1 >/dev/null) || fail 3 "no git repository here: ${message#fatal: }"
+  top=$(command git rev-parse --show-toplevel 2>/dev/null) || fail 3 "this is no work tree of a git repository"
+  # Relative in the environment of a hook: seen from the top they would be something else.
+  if [[ -n ${GIT_DIR:-} ]]; then GIT_DIR=$(command git rev-parse --absolute-git-dir); fi
+  if [[ -n ${GIT_WORK_TREE:-} ]]; then GIT_WORK_TREE=$top; fi
   cd -- "$top"
   if [[ $(command git rev-parse --is-shallow-repository) == true ]]; then
     fail 3 "a shallow clone lacks commits and tags: fetch all of them (actions/checkout: fetch-depth: 0;" \
@@ -252,13 +254,17 @@ raise() { # X.Y.Z LEVEL: sets raised
 prefix=v base='' at_head='' at_head_pre=''
 
 # The highest strict version among the tags that HEAD reaches (base), and among those on HEAD itself (at_head). Never
-# `git describe`, whose pattern takes v2.0.0beta for a release, and never pre-releases.
+# `git describe`, whose pattern takes v2.0.0beta for a release, and never pre-releases. Nor `--merged`: that stops early
+# where commits carry dates before those of what they build on, and a release behind a wrong clock would be lost.
 read_tags() {
   local tag text order=0
   if [[ -n $component ]]; then prefix=$component/v; fi
-  git_read for-each-ref --merged="$head" --format='%(refname)' refs/tags >"$work/reachable"
+  git_read rev-list "$head" -- | LC_ALL=C sort >"$work/commits"
+  { git_read show-ref --tags --dereference || true; } | LC_ALL=C sort >"$work/tags" # it fails where there is no tag
+  LC_ALL=C join -o 2.2 -- "$work/commits" "$work/tags" >"$work/reachable"
   git_read for-each-ref --points-at="$head" --format='%(refname)' refs/tags >"$work/here"
   while IFS= read -r tag; do
+    tag=${tag%'^{}'}
     text=${tag#"refs/tags/$prefix"}
     [[ $tag != "$text" && $text =~ $version_pattern ]] || continue
     if [[ -n $base ]]; then compare_versions "$text" "$base"; fi
@@ -312,7 +318,7 @@ read_version_file() {
 is_tag_in() { # FILE TAG
   local line
   while IFS= read -r line; do
-    if [[ $line == "refs/tags/$2" ]]; then return 0; fi
+    if [[ ${line%'^{}'} == "refs/tags/$2" ]]; then return 0; fi
   done <"$1"
   return 1
 }
@@ -910,7 +916,7 @@ make_release() {
     tagged=$(command git rev-parse --verify "refs/tags/$prefix$version")
   fi
   if [[ -n $push ]]; then
-    refspecs=("$tip:$branch")
+    refspecs=("$tip:refs/heads/main")
     if [[ -n $make_tag ]]; then refspecs+=("refs/tags/$prefix$version:refs/tags/$prefix$version"); fi
     if ! command git -c push.followTags=false push --quiet --atomic origin "${refspecs[@]}" >&2; then
       fail 5 "the push was rejected; commit and tag are taken back: fetch, and run again"

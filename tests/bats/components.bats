@@ -136,3 +136,14 @@ load repository
     assert_refused 2 '--path'
   done
 }
+
+@test "a name that would need quotes: exit 2" {
+  # shellcheck disable=SC2016
+  for name in 'a"b' "a'b" '$(id)' 'a;b' 'a`b' 'a b' 'a,b' 'a%b' 'a&b'; do
+    bump --json --component "$name" --path .
+    assert_refused 2 --component
+  done
+  bump --json --dry-run --component módulo --path .
+  assert_equal "$status" 0
+  [[ $output == *'"tag": "módulo/v0.1.0"}' ]]
+}

@@ -108,3 +108,13 @@ at_origin() { git --git-dir="$BATS_TEST_TMPDIR/origin.git" rev-parse "$1"; }
   assert_version 1.3.0
   assert_equal "$(at_origin main)" "$(sha v1.2.3)"
 }
+
+@test "origin's main receives it, whatever the branch is called here" {
+  origin
+  git switch --quiet -c work
+  commit 'feat: a'
+  bump --push
+  assert_version 1.3.0
+  assert_equal "$(at_origin main)" "$(sha)"
+  assert_equal "$(git --git-dir="$BATS_TEST_TMPDIR/origin.git" branch --format='%(refname:short)')" main
+}

@@ -181,3 +181,35 @@ load repository
   bump --dry-run
   assert_version 1.2.4
 }
+
+@test "git that traces" {
+  git tag v1.2.3
+  commit 'fix: a'
+  GIT_TRACE=1 bump
+  assert_version 1.2.4
+  assert_equal "${#lines[@]}" 5
+}
+
+@test "from a folder below, with the GIT_DIR of a hook" {
+  change below/a 'fix: a'
+  git tag v1.2.3
+  commit 'fix: b'
+  (
+    cd below
+    GIT_DIR=../.git GIT_WORK_TREE=.. bump
+    assert_version 1.2.4
+  )
+  assert_equal "$(cat VERSION)" 1.2.4
+  assert_untouched "$(sha 'v1.2.4^{commit}')"
+}
+
+@test "hashes in the changelog are short whatever core.abbrev says" {
+  git tag v1.2.3
+  commit 'fix: a'
+  hash=$(sha)
+  git config core.abbrev 40
+  bump
+  assert_version 1.2.4
+  run ! grep -q "$hash" CHANGELOG.md
+  grep -q "(${hash:0:7}" CHANGELOG.md
+}

@@ -285,3 +285,20 @@ load repository
   bump --release-as 2.0.0
   assert_refused 4 v2.0.0
 }
+
+@test "a release behind a clock that ran ahead is found" {
+  git tag v1.2.3
+  export GIT_COMMITTER_DATE=2025-01-02T03:04:05+00:00
+  for ((i = 0; i < 12; i++)); do commit "fix: $i"; done
+  bump --dry-run
+  assert_version 1.2.4
+  assert_equal "$(told previous)" 1.2.3
+}
+
+@test "a tag of a tag counts as the commit behind it" {
+  git tag --annotate --message inner inner
+  git tag --annotate --message outer v1.2.3 inner
+  commit 'fix: a'
+  bump --dry-run
+  assert_version 1.2.4
+}
