@@ -17,6 +17,18 @@ class Catalog:
     def __init__(self, store: AlgorithmStore) -> None:
         self._store = store
         self._known: dict[str, tuple[float, AlgorithmRecord]] = {}
+        self._versions: dict[tuple[str, str], tuple[float, AlgorithmRecord | None]] = {}
+
+    def get_version(self, newest: AlgorithmRecord, version: str | None) -> AlgorithmRecord:
+        """The record of that version; *newest* while no executor has described it, or for None."""
+        if version is None or version == newest.version:
+            return newest
+        now = time.monotonic()
+        at, found = self._versions.get((newest.name, version), (-KEPT_S, None))
+        if now - at >= KEPT_S:
+            found = self._store.get_version(newest.name, version)
+            self._versions[newest.name, version] = (now, found)
+        return found or newest
 
     def get(self, name: str) -> AlgorithmRecord:
         """The record; raises `UnknownAlgorithmError`."""

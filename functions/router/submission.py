@@ -66,6 +66,7 @@ class Submission:
         goes = self._directory.destination(
             record, origin.caller.tenant_id, request.deployment, request.affinity or job_id
         )
+        record = self._catalog.get_version(record, goes.version)
         references = self._validator.check(record, request.input)
         policy = _policy(request.policy, record, goes)
         webhook = self._webhook(request.webhook)

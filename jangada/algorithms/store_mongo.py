@@ -1,5 +1,5 @@
 """
-Algorithm records in MongoDB, collection ``algorithms``, one document per algorithm.
+Algorithm records in MongoDB: in ``algorithms`` one document per algorithm, in ``algorithm_versions`` one per version.
 
 Schemas are kept as JSON text: they hold keys such as ``$ref`` and ``$defs``
 that MongoDB would take for operators.
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC
 from typing import Any
@@ -27,11 +27,25 @@ class MongoAlgorithmStore:
 
     def __init__(self, database: Database[dict[str, Any]]) -> None:
         self._records = database["algorithms"]
+        self._versions = database["algorithm_versions"]
 
-    def put(self, record: AlgorithmRecord) -> None:
+    def put(self, record: AlgorithmRecord, *, as_newest: bool = True) -> None:
         """See `AlgorithmStore.put`."""
+        document = _to_document(record)
+        place = f"{record.name}@{record.version}"
         with _translated():
-            self._records.replace_one({"_id": record.name}, _to_document(record), upsert=True)
+            self._versions.replace_one({"_id": place}, {"_id": place, "record": document}, upsert=True)
+            if as_newest:
+                self._records.replace_one({"_id": record.name}, document, upsert=True)
+                return
+            with suppress(pymongo.errors.DuplicateKeyError):
+                self._records.insert_one(document)
+
+    def get_version(self, name: str, version: str) -> AlgorithmRecord | None:
+        """See `AlgorithmStore.get_version`."""
+        with _translated():
+            found = self._versions.find_one({"_id": f"{name}@{version}"})
+        return None if found is None else _from_document(found["record"])
 
     def get(self, name: str) -> AlgorithmRecord | None:
         """See `AlgorithmStore.get`."""
@@ -48,6 +62,7 @@ class MongoAlgorithmStore:
     def delete(self, name: str) -> bool:
         """See `AlgorithmStore.delete`."""
         with _translated():
+            self._versions.delete_many({"record._id": name})
             return self._records.delete_one({"_id": name}).deleted_count > 0
 
 

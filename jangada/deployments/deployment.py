@@ -14,11 +14,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from jangada.deployments.queues import CANARY_SUFFIX
 from jangada.deployments.scaling import ScalingPolicy
-
-QUEUE_PREFIX = "dep."
-"""Begins the name of every queue that a deployment of its own has: no algorithm's name holds a dot."""
-CANARY_SUFFIX = ".canary"
 
 
 class Mode(StrEnum):
@@ -225,8 +222,3 @@ def to_json(deployment: Deployment) -> dict[str, Any]:
 def from_json(values: Mapping[str, Any]) -> Deployment:
     """What `to_json` wrote. Fields that this version does not know are left out."""
     return _ADAPTER.validate_python(dict(values))
-
-
-def own_queue(name: str) -> str:
-    """The queue of a deployment that somebody asked for."""
-    return QUEUE_PREFIX + name

@@ -9,6 +9,7 @@ Only `usage` is the ledger: a pulse may be a little off after a crash, and is fo
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any
@@ -88,6 +89,18 @@ class MongoUsageLedger:
         with translated():
             found = self._pulses.find_one({"_id": queue})
         return Pulse(int(found["attempts"]), tuple(found["runs_s"])) if found else Pulse()
+
+
+def owner_of(database: Database[Document], deployment: str) -> str | None:
+    """
+    The tenant that the deployment is the own one of, or None.
+
+    Read by itself, since executors do without all that a deployment's record takes.
+    """
+    with translated():
+        found = database["deployments"].find_one({"_id": deployment})
+    owner: str | None = json.loads(found["record"])["tenant_id"] if found else None
+    return owner
 
 
 def _key(found: Document) -> UsageKey:

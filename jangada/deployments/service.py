@@ -10,8 +10,9 @@ from jangada.algorithms.algorithm import AlgorithmRecord
 from jangada.algorithms.store import AlgorithmStore
 from jangada.clock import Clock, to_ms, utc_now
 from jangada.deployments import rules
-from jangada.deployments.deployment import Canary, Deployment, GpuNeed, Resources, own_queue
+from jangada.deployments.deployment import Canary, Deployment, GpuNeed, Resources
 from jangada.deployments.plan import plan_of, require_within
+from jangada.deployments.queues import own_queue
 from jangada.deployments.scaling import ScalingPolicy
 from jangada.deployments.store import DeploymentStore
 from jangada.errors import (

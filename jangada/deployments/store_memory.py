@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from jangada.deployments.deployment import CANARY_SUFFIX, Deployment, Lane
+from jangada.deployments.deployment import Deployment, Lane
 from jangada.deployments.node import FORGOTTEN_AFTER, Node
 from jangada.deployments.plan import Plan, without
+from jangada.deployments.queues import CANARY_SUFFIX
 from jangada.deployments.replica import Replica, ReplicaStatus, Wanted, claimed, in_order
 
 Place = tuple[str, int, int]

@@ -27,9 +27,10 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from jangada.clock import from_ms, to_ms
-from jangada.deployments.deployment import CANARY_SUFFIX, Deployment, Lane, from_json, to_json
+from jangada.deployments.deployment import Deployment, Lane, from_json, to_json
 from jangada.deployments.node import FORGOTTEN_AFTER, Node
 from jangada.deployments.plan import Plan, without
+from jangada.deployments.queues import CANARY_SUFFIX
 from jangada.deployments.replica import Replica, ReplicaStatus, Wanted, claimed, in_order
 from jangada.mongo_client import translated
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from jangada.algorithms.store_mongo import MongoAlgorithmStore
 from jangada.executor.files import JobFiles
+from jangada.executor.meter import Meter
 from jangada.executor.metrics import ExecutorMetrics
 from jangada.executor.metrics_stores import QUEUE_OPERATIONS, STORE_OPERATIONS, MeasuredExecution, measured
 from jangada.jobs.execution import JobExecution, Notify
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from jangada.algorithms.store import AlgorithmStore
     from jangada.artifacts.store import ArtifactStore
+    from jangada.deployments.ledger import UsageLedger
     from jangada.jobs.queue import JobQueue
     from jangada.jobs.store import JobStore
     from jangada.redis_client import RedisConnections
@@ -58,19 +60,38 @@ class Connections:
         return WebhookNotifier(self.queue)
 
     def execution(
-        self, queue_name: str, executor_id: str, notify: Notify, metrics: ExecutorMetrics, algorithm_version: str
+        self,
+        queue_name: str,
+        executor_id: str,
+        notify: Notify,
+        metrics: ExecutorMetrics,
+        meter: Meter,
+        algorithm_version: str,
     ) -> JobExecution:
         """The dealings of one executor with one queue, measured."""
         return MeasuredExecution(
             metrics,
             measured(self.queue, "redis", QUEUE_OPERATIONS, metrics),
             measured(self.store, "mongo", STORE_OPERATIONS, metrics),
+            on_stored=meter.exchanged,
             queue_name=queue_name,
             executor_id=executor_id,
             lease_s=self.settings.lease_s,
             notify=notify,
             ran_by=RanBy(algorithm_version, self.settings.image_digest),
         )
+
+    def ledger(self) -> UsageLedger:
+        """Where the executor says what it used."""
+        from jangada.deployments.ledger_mongo import MongoUsageLedger
+
+        return MongoUsageLedger(self.mongo[self.settings.mongo_database])
+
+    def owner(self, deployment: str) -> str | None:
+        """The tenant that the deployment is the own one of; None for shared ones."""
+        from jangada.deployments.ledger_mongo import owner_of
+
+        return owner_of(self.mongo[self.settings.mongo_database], deployment)
 
     def files(self) -> JobFiles:
         """What handles jobs' files; the stores behind it are made when the first job needs them."""

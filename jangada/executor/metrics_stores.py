@@ -19,16 +19,24 @@ STORE_OPERATIONS = ("write_outcomes", "raise_fences")
 
 
 class MeasuredExecution(JobExecution):
-    """Counts what every exchange stored and claimed."""
+    """Counts what every exchange stored and claimed, and tells *on_stored* of what is stored."""
 
-    def __init__(self, metrics: ExecutorMetrics, *arguments: Any, **options: Any) -> None:
+    def __init__(
+        self,
+        metrics: ExecutorMetrics,
+        *arguments: Any,
+        on_stored: Callable[[Sequence[Completion]], None] = lambda _: None,
+        **options: Any,
+    ) -> None:
         super().__init__(*arguments, **options)
         self._exchanged = metrics.exchanged
+        self._on_stored = on_stored
 
     def exchange(self, completions: Sequence[Completion] = (), want: int = 0, **options: Any) -> list[Lease]:
         """As `JobExecution.exchange`; one that raises is not counted, since it is tried again."""
         leases = super().exchange(completions, want, **options)
         self._exchanged(completions, leases)
+        self._on_stored(completions)
         return leases
 
 

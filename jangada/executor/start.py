@@ -18,6 +18,7 @@ import jangada
 from jangada.algorithms.algorithm import describe as describe_algorithm
 from jangada.algorithms.manifest import AlgorithmManifest
 from jangada.clock import utc_now
+from jangada.deployments.queues import deployment_of
 from jangada.errors import ConfigurationError, StoreUnavailableError
 from jangada.executor.environment import ensure_environment, is_built
 from jangada.executor.journal import Journal
@@ -28,6 +29,7 @@ from jangada.ids import new_id
 from jangada.settings import Settings
 
 if TYPE_CHECKING:
+    from jangada.executor.meter import Meter
     from jangada.executor.metrics import ExecutorMetrics
     from jangada.executor.metrics_server import MetricsServer
 
@@ -164,8 +166,9 @@ class Executor:
         limits = manifest.limits
         metrics = ExecutorMetrics()
         notify = metrics.notifying(self._connections.notifier())
+        self._meter = self._make_meter()
         self._loop = ExecutorLoop(
-            self._connections.execution(queue_name, self.executor_id, notify, metrics, manifest.version),
+            self._connections.execution(queue_name, self.executor_id, notify, metrics, self._meter, manifest.version),
             self._connections.files(),
             recipe(manifest, python, self._folder / "lib", settings),
             SlotLimits(
@@ -196,10 +199,12 @@ class Executor:
             retention_s=self._settings.retention_s,
         )
         sweeper.start()
+        self._meter.start()
         try:
             self._check_redis()
             self._loop.run()
         finally:
+            self._meter.stop()
             sweeper.stop()
             if self._metrics_server is not None:
                 self._metrics_server.stop()
@@ -212,6 +217,23 @@ class Executor:
         if self._stops > 2:
             os._exit(1)
         self._loop.stop()
+
+    def _make_meter(self) -> Meter:
+        from jangada.executor.meter import Meter, gpu_type_of
+
+        uses_gpu = "gpu" in self._manifest.device and has_gpu()
+        return Meter(
+            self._connections.ledger(),
+            queue=self._queue_name,
+            algorithm=self._manifest.name,
+            algorithm_version=self._manifest.version,
+            executor_id=self.executor_id,
+            deployment=deployment_of(self._queue_name) or self._manifest.name,
+            owner=self._connections.owner,
+            idle_slots=lambda: self._loop.slot_states["idle"],
+            journal=self._journal,
+            gpu_type=(gpu_type_of() or "gpu") if uses_gpu else None,
+        )
 
     def _serve_metrics(self, metrics: ExecutorMetrics) -> MetricsServer:
         from jangada.executor.metrics_page import MetricsPage
@@ -256,7 +278,7 @@ class Executor:
         )
         while not self._stops:
             with contextlib.suppress(StoreUnavailableError):
-                self._connections.algorithms.put(record)
+                self._connections.algorithms.put(record, as_newest="." not in self._queue_name)
                 self._journal.info("algorithm.registered", version=record.version)
                 if self._ready_file is not None:
                     self._say_ready(self._ready_file, hello, registering)

@@ -62,3 +62,27 @@ def test_an_unknown_name_is_none_and_deleting_tells(store: AlgorithmStore) -> No
     store.put(RECORD)
     assert store.delete("doc-ocr") is True
     assert store.get("doc-ocr") is None
+
+
+def test_each_version_is_kept_beside_the_newest(store: AlgorithmStore) -> None:
+    store.put(RECORD)
+    newer = replace(RECORD, version="2.0.0", input_schema={})
+    store.put(newer)
+    assert store.get("doc-ocr") == newer
+    assert store.get_version("doc-ocr", "1.0.0") == RECORD
+    assert store.get_version("doc-ocr", "2.0.0") == newer
+    assert store.get_version("doc-ocr", "3.0.0") is None
+    store.put(replace(RECORD, name="other"))
+    assert store.delete("doc-ocr")
+    assert store.get_version("doc-ocr", "1.0.0") is None
+    assert store.get_version("other", "1.0.0") is not None
+
+
+def test_one_that_is_not_the_newest_takes_no_place_but_an_empty_one(store: AlgorithmStore) -> None:
+    old = replace(RECORD, version="0.9.0")
+    store.put(old, as_newest=False)
+    assert store.get("doc-ocr") == old
+    store.put(RECORD)
+    store.put(old, as_newest=False)
+    assert store.get("doc-ocr") == RECORD
+    assert store.get_version("doc-ocr", "0.9.0") == old

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from jangada.clock import utc_now
-from jangada.deployments.deployment import Canary, Deployment, Timeouts, own_queue
+from jangada.deployments.deployment import Canary, Deployment, Timeouts
+from jangada.deployments.queues import own_queue
 
-from .conftest import Api
+from .conftest import Api, algorithm
 
 
 def wish(api: Api, name: str, tenant_id: str | None = "acme", **more: Any) -> Deployment:
@@ -131,3 +132,18 @@ def test_a_canary_that_ended_gets_no_more_jobs(api: Api, share: float | None):
     ended = None if share is None else Canary("1.4.2", share)
     assert api.services.deployments.replace(replace(made, canary=ended, generation=2), generation=1)
     assert went(api, api.submit(deployment="acme-echo")) == ("acme-echo", "dep.acme-echo")
+
+
+def test_an_input_is_checked_by_the_schema_of_the_version_that_will_run_it(api: Api):
+    wish(api, "acme-echo", algorithm_version="2.0.0")
+    newer = {"type": "object", "properties": {"page": {"type": "integer"}}, "required": ["page"]}
+    path = "/v1/deployments/acme-echo/jobs"
+    assert api.post(path, {"input": {"text": "nobody has described 2.0.0 yet"}}).status_code == 202
+    assert api.post(path, {"input": {"page": 1}}).status_code == 422
+    # Another deployment's: what is known of a version is remembered for two seconds.
+    wish(api, "newer", algorithm_version="3.0.0")
+    api.services.algorithms.put(replace(algorithm("echo", newer), version="3.0.0"), as_newest=False)
+    assert api.post("/v1/deployments/newer/jobs", {"input": {"page": 1}}).status_code == 202
+    refused = api.post("/v1/deployments/newer/jobs", {"input": {"text": "old"}})
+    assert (refused.status_code, refused.json["code"]) == (422, "invalid_input")
+    assert api.submit()["algorithm_version"] == "1.4.2"

@@ -1,0 +1,67 @@
+"""What an executor tells the ledger is what it measured: a real process, real servers, real children."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from jangada.clock import utc_now
+from jangada.deployments.deployment import Deployment
+from jangada.deployments.ledger import Used
+from jangada.deployments.store_mongo import MongoDeploymentStore
+from tests.integration.executor.stage import TENANT, Stage, stage
+from tests.servers import until
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[Stage]:
+    with stage() as running:
+        yield running
+
+
+def used(made: Stage, deployment: str) -> dict[str | None, Used]:
+    """By tenant."""
+    found = made.connections.ledger().usage("2000-01-01", "2999-12-31", deployment=deployment)
+    return {key.tenant_id: amounts for key, amounts in found.items()}
+
+
+def test_the_sum_of_the_ledger_is_the_sum_of_what_the_jobs_say_within_a_hundredth(made: Stage) -> None:
+    ids = made.submit("echo", [{"value": number} for number in range(40)])
+    others = [replace(made.make("echo", {"value": number}), tenant_id="globex") for number in range(10)]
+    made.service.submit_many(others)
+    with made.executor("echo"):
+        made.wait_empty("echo")
+    jobs = [made.job(job_id) for job_id in ids]
+    found = used(made, "echo")
+    mine = found[TENANT]
+    assert mine.attempts == 40
+    assert found["globex"].attempts == 10
+    for name in ("queue_s", "setup_s", "run_s", "cpu_s"):
+        measured = sum(job.metrics.get(name) or 0.0 for job in jobs)
+        assert getattr(mine, name) == pytest.approx(measured, rel=0.01), name
+    assert mine.peak_rss_bytes == max(job.metrics["peak_rss_bytes"] or 0.0 for job in jobs)
+
+
+def test_attempts_that_fail_are_counted_each(made: Stage) -> None:
+    (job_id,) = made.submit("raises_in_run", [{"how": "retryable"}], max_attempts=3)
+    with made.executor("raises_in_run"):
+        made.wait_empty("raises_in_run")
+    assert made.job(job_id).attempt == 3
+    assert used(made, "raises-in-run")[TENANT].attempts == 3
+
+
+def test_the_idle_time_of_a_deployment_of_ones_own_is_its_owners(made: Stage) -> None:
+    now = utc_now()
+    store = MongoDeploymentStore(made.connections.mongo[made.connections.settings.mongo_database])
+    assert store.insert(Deployment("globex-echo", "echo", "dep.globex-echo", now, now, tenant_id="globex"))
+    with made.executor("echo", "--queue", "dep.globex-echo"):
+        idle = until(lambda: used(made, "globex-echo").get("globex"), 30.0)
+    assert isinstance(idle, Used)
+    assert idle.attempts == 0
+    assert idle.idle_s > 0.5
+    # An executor of one deployment leaves the queue of the algorithm's other jobs alone.
+    record = made.connections.algorithms.get("echo")
+    assert record is not None
+    assert record.queue == "echo"
