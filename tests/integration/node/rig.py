@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 from jangada.clock import utc_now
-from jangada.deployments.deployment import Deployment, Mode, Resources, own_queue
+from jangada.deployments.deployment import Deployment, Mode, Resources
 from jangada.deployments.replica import Replica, ReplicaStatus
 from jangada.deployments.scaling import ScalingPolicy
 from jangada.ids import new_id
@@ -110,6 +110,7 @@ class Rig:
                     "run",
                     "--name",
                     name,
+                    "--only-wished",
                     *options,
                 ],
                 env={**self.environ, "JANGADA_HOME": str(home), **environ},
@@ -129,7 +130,7 @@ class Rig:
         deployment = Deployment(
             name,
             algorithm,
-            own_queue(name),
+            f"dep.{name}",
             now,
             now,
             mode=Mode.ONLINE if policy["minimum"] else Mode.ON_DEMAND,
@@ -186,7 +187,7 @@ class Rig:
         """How the jobs ended, all of them."""
         return Counter(self.final(job_id, within_s).status.value for job_id in job_ids)
 
-    def close(self) -> None:
+    def stop_agents(self) -> None:
         for agent in self.agents:
             executors = agent.executors()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -196,6 +197,9 @@ class Rig:
             for one in executors:
                 with contextlib.suppress(psutil.Error):
                     one.kill()
+
+    def close(self) -> None:
+        self.stop_agents()
         self.services.close()
         self.redis.stop()
         self.mongo.stop()
