@@ -19,7 +19,7 @@ from jangada.settings import Settings
 from jangada.tenants import Scope
 from jangada.wiring import Services
 
-from . import plans, queues, wished
+from . import plans, queues, usage, wished
 from .answers import AlgorithmObject, AlgorithmPage
 
 
@@ -34,6 +34,7 @@ def register(app: Flask, services: Services) -> None:
     queues.register(app, services)
     wished.register(app, services)
     plans.register(app, services)
+    usage.register(app, services)
 
     @app.get("/v1/algorithms")
     @documented(
