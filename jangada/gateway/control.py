@@ -249,8 +249,14 @@ class Control:
         await self._replace_users(namespace, name)
 
     async def update_secret(self, namespace: str, name: str, content: bytes) -> None:
-        """The functions that name it get new replicas, one after the other. Raises `UnknownSecretError`."""
+        """
+        The functions that name it get new replicas, one after the other. Raises `UnknownSecretError`.
+
+        The same *content* again changes nothing: each deploy of a pipeline sends it.
+        """
         await self.known_namespace(namespace)
+        if await self._state.secret(namespace, name) == content:
+            return
         if not await self._state.update_secret(namespace, name, content):
             raise UnknownSecretError(f"secret {name} not found in {namespace}")
         await self._replace_users(namespace, name)

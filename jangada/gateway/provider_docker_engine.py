@@ -201,7 +201,8 @@ class Engine:
         """One reading of what it uses; None when it is gone."""
         try:
             found: Mapping[str, Any] = self._api.stats(container, stream=False, one_shot=True)
-        except docker.errors.APIError:
+        except (docker.errors.APIError, ValueError):
+            # Of one that ends at this moment the Engine tells nothing, with status 200.
             return None
         return found
 

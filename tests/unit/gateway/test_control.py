@@ -314,3 +314,20 @@ def test_while_the_store_is_away_nothing_is_scaled():
         assert provider.wished == {("idle", "openfaas-fn"): 1}
 
     told(story, state=state)
+
+
+def test_a_secret_that_stays_what_it_was_replaces_nobody():
+    async def story(control, provider, state):
+        await control.create_secret("openfaas-fn", "key", b"first")
+        await control.deploy(replace(HELLO, secrets=("key",)))
+
+        def generation() -> int:
+            return next(one.deployment.generation for one in control.all())
+
+        before = generation()
+        await control.update_secret("openfaas-fn", "key", b"first")
+        assert generation() == before
+        await control.update_secret("openfaas-fn", "key", b"second")
+        assert generation() == before + 1
+
+    told(story)
