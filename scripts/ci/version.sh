@@ -19,7 +19,8 @@ if [ "${VERSION_DRY_RUN:-}" = true ]; then exec "$here/../bump_version.sh" "${wo
   git config user.name "${VERSION_AUTHOR_NAME:-github-actions[bot]}"
   git config user.email "${VERSION_AUTHOR_EMAIL:-41898282+github-actions[bot]@users.noreply.github.com}"
 }
-branch="$(git symbolic-ref --short HEAD)"
+branch="$(git symbolic-ref --quiet --short HEAD || true)"
+[ "$branch" = main ] || { echo "version.sh: releases are made on main, and this is ${branch:-a detached HEAD}" >&2; exit 3; }
 for attempt in 1 2 3; do
   code=0
   "$here/../bump_version.sh" "${words[@]}" --push || code=$?

@@ -173,6 +173,14 @@ def test_outside_ci_nothing_is_reset(repository):
     assert "only in CI" in run(CI / "version.sh", cwd=repository, expect=2).stderr
 
 
+def test_another_branch_is_not_released_onto_main(repository):
+    commit(repository, "feat: one", one="x")
+    git(repository, "checkout", "--quiet", "-b", "side")
+    done = run(CI / "version.sh", cwd=repository, expect=3, CI="true")
+    assert "releases are made on main, and this is side" in done.stderr
+    assert git(repository, "tag") == ""
+
+
 # github_release.sh
 
 CHANGELOG = """# Changelog
