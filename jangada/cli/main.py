@@ -40,6 +40,8 @@ _COMMANDS: dict[str, _Lazy] = {
     "algorithms": _Lazy("jobs", "algorithms", "Show what the platform can run."),
     "files": _Lazy("jobs", "files", "Upload, describe, download files."),
     "node": _Lazy("node", "node", "Run this machine as a node: it starts what is wanted, and stops it again."),
+    "deployment": _Lazy("deployment", "deployment", "Wish for capacity: list, show, apply, roll back, delete."),
+    "usage": _Lazy("deployment_usage", "usage", "Show what was used, by day, tenant and deployment."),
     "queue": _Lazy("queues", "queue", "Look after queues: stats, peek, pause, drain, resume, requeue."),
     "whoami": _Lazy("jobs", "whoami", "Show which tenant a key belongs to."),
 }

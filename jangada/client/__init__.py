@@ -8,6 +8,7 @@ Talk to a Jangada platform from Python.
 """
 
 from jangada.client.client import Client, job_request
+from jangada.client.deployments import Deployment, Deployments
 from jangada.client.errors import (
     ApiError,
     ClientError,
@@ -33,6 +34,8 @@ __all__ = [
     "Client",
     "ClientError",
     "ConflictError",
+    "Deployment",
+    "Deployments",
     "DigestError",
     "Event",
     "File",

@@ -12,6 +12,7 @@ import requests
 
 from jangada.client import inputs, transfer
 from jangada.client.connection import Connection, find_connection
+from jangada.client.deployments import Deployments
 from jangada.client.errors import ApiError, JobNotSucceededError, api_error
 from jangada.client.paths import at
 from jangada.client.queues import Queues
@@ -61,6 +62,23 @@ class Client:
     def queues(self) -> Queues:
         """The queues, for a key with the scope ``admin``."""
         return Queues(self._transport, self._pages)
+
+    @property
+    def deployments(self) -> Deployments:
+        """Deployments; wishing takes the scope ``deployments:write``."""
+        return Deployments(self._transport, self._pages)
+
+    def usage(
+        self,
+        *,
+        first_day: str | None = None,
+        last_day: str | None = None,
+        tenant: str | None = None,
+        deployment: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """What was used, by day (``2026-01-31``, in UTC), tenant and deployment; the last 30 days unless given."""
+        params = {"from": first_day, "to": last_day, "tenant": tenant, "deployment": deployment}
+        return list(self._transport.json("GET", "/v1/usage", params=params)["data"])
 
     def __enter__(self) -> Client:
         return self
