@@ -99,17 +99,8 @@ history_of() { # NAME
      (if $at == null then $all else $all[:$at] end + [$version])[-20:] | join(",")'
 }
 
-is_ready() { # NAME IMAGE: it is what is wished for, answers, and no replica of an earlier deployment is left
-  local said
-  said="$(gateway_functions 2>/dev/null)" || return 1
-  jq -e --arg name "$1" --arg image "$2" \
-    'any(.[]; .name == $name and .image == $image and (.availableReplicas // 0) > 0)' <<<"$said" >/dev/null 2>&1 || return 1
-  said="$(gateway_describe "$1" 2>/dev/null)" || return 1
-  [[ $said != *status.jangada.io/updating* ]]
-}
-
 wait_ready() { # NAME IMAGE DEADLINE
-  until is_ready "$1" "$2"; do
+  until gateway_runs "$1" "$2"; do
     if [ "$SECONDS" -ge "$3" ]; then
       say "$1 is not ready after $timeout_s s: $(gateway_describe "$1" 2>&1 | grep -F status.jangada.io || true)"
       return 1

@@ -63,6 +63,24 @@ gateway_describe() { # NAME: for people, and annotations that start with status.
   esac
 }
 
+# gateway_runs NAME IMAGE: it is what is wished for, answers, and no replica of an earlier deployment is left.
+gateway_runs() {
+  local said row
+  case "$deployer" in
+    faas-cli)
+      said="$(gateway_functions 2>/dev/null)" || return 1
+      row="$(jq --arg name "$1" '.[] | select(.name == $name)' <<<"$said")"
+      said="$(gateway_describe "$1" 2>/dev/null)" || return 1
+      ;;
+    jangada)
+      row="$(gateway_describe "$1" 2>/dev/null)" || return 1
+      said="$row"
+      ;;
+  esac
+  jq -e --arg image "$2" '.image == $image and (.availableReplicas // 0) > 0' <<<"$row" >/dev/null 2>&1 || return 1
+  [[ $said != *status.jangada.io/updating* ]]
+}
+
 gateway_set_secret() { # NAME, value on stdin
   local verb=create said
   if [ "$deployer" = jangada ]; then
