@@ -31,6 +31,10 @@ def node() -> None:
 @click.option("--image", "images", multiple=True, metavar="ALGORITHM=IMAGE", help="docker: an image; repeatable.")
 @click.option("--network", metavar="NAME", help="docker: the network of the containers [the Engine's default].")
 @click.option("--only-wished", is_flag=True, help="Leave alone the deployments that nobody asked for.")
+@click.option("--algorithms", default="", help="Offer only these, comma-separated; else all there are.")
+@click.option(
+    "--ready-file", type=click.Path(path_type=Path), help="Write the process id there once all is registered."
+)
 @click.option("--home", type=click.Path(path_type=Path), help="Folder of its data [$JANGADA_HOME].")
 def run(
     name: str | None,
@@ -41,6 +45,8 @@ def run(
     images: tuple[str, ...],
     network: str | None,
     only_wished: bool,
+    algorithms: str,
+    ready_file: Path | None,
     home: Path | None,
 ) -> None:
     """
@@ -61,6 +67,8 @@ def run(
         images=_pairs("--image", images),
         network=network,
         only_wished=only_wished,
+        algorithms=tuple(name.strip() for name in algorithms.split(",") if name.strip()),
+        ready_file=ready_file,
     )
     run_node(settings, environ, options)
 

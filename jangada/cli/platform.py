@@ -37,6 +37,7 @@ def _environ(**changes: object) -> dict[str, str]:
 @click.option("--algorithms", default="", help="Only these, comma-separated; else all there are.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Where to listen; 0 takes a free one [$JANGADA_PORT].")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--on-demand", is_flag=True, help="Start executors with the first job, and stop them when none comes.")
 @click.option("--watch", is_flag=True, help="Start again what is changed on disk.")
 @click.option(
     "--functions", type=click.Path(path_type=Path), multiple=True, help="Folder of handlers to deploy; repeatable."
@@ -48,6 +49,7 @@ def up(
     algorithms: str,
     port: int | None,
     host: str,
+    on_demand: bool,
     watch: bool,
     functions: tuple[Path, ...],
     stack: tuple[Path, ...],
@@ -65,6 +67,7 @@ def up(
         try:
             if detach:
                 options = ["--host", host, "--algorithms", algorithms, *(["--watch"] if watch else [])]
+                options += ["--on-demand"] if on_demand else []
                 options += [word for folder in functions for word in ("--functions", str(folder))]
                 options += [word for path in stack for word in ("--stack", str(path))]
                 _detach(place, environ, options, starting)
@@ -76,6 +79,7 @@ def up(
                     algorithms=names,
                     functions=functions,
                     stacks=stack,
+                    on_demand=on_demand,
                     observer=starting.show,
                     watch=click.echo if watch else None,
                 )

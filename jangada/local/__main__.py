@@ -19,6 +19,7 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--algorithms", default="", help="comma-separated; all when empty")
     parser.add_argument("--watch", action="store_true", help="start again what is changed on disk")
+    parser.add_argument("--on-demand", action="store_true", help="executors start with the first job")
     parser.add_argument("--functions", type=Path, action="append", default=[])
     parser.add_argument("--stack", type=Path, action="append", default=[])
     options = parser.parse_args()
@@ -31,6 +32,7 @@ def main() -> int:
             algorithms=wanted,
             functions=options.functions,
             stacks=options.stack,
+            on_demand=options.on_demand,
             watch=_tell if options.watch else None,
         )
     except (ConfigurationError, AlreadyRunningError) as error:

@@ -18,7 +18,7 @@ from jangada.gateway.lifeline import SUPERVISED_GRACE_S
 from jangada.local.home import Home, write_private
 from jangada.local.part import PartPlan
 from jangada.local.probe import http_answers, port_answers, redis_answers, written_by_living_process
-from jangada.local.targets import metrics_port_name, write_targets
+from jangada.local.targets import NODE_METRICS, metrics_port_name, write_targets
 from jangada.settings import Settings
 
 # Variables of the client, or of who started us; no part of the platform is meant by them.
@@ -47,7 +47,8 @@ class Platform:
     """
     One embedded platform: where its code lies, where its data lies, where it listens.
 
-    Every one of *algorithms* gets an executor; those *wanted* by name come first.
+    Every one of *algorithms* gets an executor; those *wanted* by name come first. With
+    *on_demand* none does: the node's agent starts them when the first job comes.
     Users' functions can be deployed from the handlers in *functions* (folders of
     them) and *stacks* (stack files).
     """
@@ -63,6 +64,7 @@ class Platform:
     wanted: tuple[str, ...] = ()
     functions: tuple[Path, ...] = ()
     stacks: tuple[Path, ...] = ()
+    on_demand: bool = False
 
     @property
     def url(self) -> str:
@@ -72,8 +74,8 @@ class Platform:
 
     def plans(self) -> list[PartPlan]:
         """Every part, with the folders, files and ports it needs made ready."""
-        names = [manifest.name for manifest in self.algorithms]
-        ports = self.home.ports(("redis", "mongo", "gateway-metrics", *map(metrics_port_name, names)))
+        names = [] if self.on_demand else [manifest.name for manifest in self.algorithms]
+        ports = self.home.ports(("redis", "mongo", "gateway-metrics", NODE_METRICS, *map(metrics_port_name, names)))
         write_targets(self.home.targets_file, ports, names)
         self.home.make_credentials()
         password = self.home.secret("redis-password")
@@ -112,8 +114,41 @@ class Platform:
                 port=self.port,
                 pass_fds=(self.listen_fd,),
             ),
-            *(plan for manifest in self.algorithms for plan in self._executor(manifest, environ, ports)),
+            *self._executors(environ, ports),
+            self._node({**environ, "JANGADA_METRICS_LISTEN": f"127.0.0.1:{ports[NODE_METRICS]}"}),
         ]
+
+    def _executors(self, environ: Mapping[str, str], ports: Mapping[str, int]) -> list[PartPlan]:
+        if self.on_demand:
+            return []
+        return [plan for manifest in self.algorithms for plan in self._executor(manifest, environ, ports)]
+
+    def _node(self, environ: Mapping[str, str]) -> PartPlan:
+        """
+        The agent of this machine: it runs what deployments wish for.
+
+        Unless all is on demand, those that every algorithm has by itself are left to
+        the executors that are parts of their own.
+        """
+        ready_file = self.home.run_dir / "node.pid"
+        ready_file.unlink(missing_ok=True)
+        argv = [
+            sys.executable, "-m", "jangada.cli.main", "node", "run",
+            "--name", "local",
+            "--ready-file", str(ready_file),
+            "--algorithms", ",".join(manifest.name for manifest in self.algorithms),
+            *(() if self.on_demand else ("--only-wished",)),
+        ]  # fmt: skip
+        part = self._part("node", argv, environ, after=("redis", "mongo", "gateway"), needed=False)
+        if not self.on_demand:
+            return part
+        # Who is told that the platform is up should be able to submit.
+        return replace(
+            part,
+            after=("redis", "mongo"),
+            probe=written_by_living_process(ready_file),
+            awaited_s=_EXECUTOR_WITHIN_S,
+        )
 
     def _redis(self, port: int, password: str, environ: Mapping[str, str]) -> PartPlan:
         conf = self.home.redis_dir / "redis.conf"

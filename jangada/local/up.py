@@ -40,13 +40,15 @@ def run_platform(
     algorithms: Sequence[str] = (),
     functions: Sequence[Path] = (),
     stacks: Sequence[Path] = (),
+    on_demand: bool = False,
     observer: Observer = unobserved,
     watch: Tell | None = None,
 ) -> None:
     """
     Run the platform until a signal ends it. To be called from the main thread.
 
-    *functions* and *stacks* say where the handlers of users' functions lie.
+    *functions* and *stacks* say where the handlers of users' functions lie. *on_demand*:
+    executors start when the first job comes, and go when none comes any more.
     With *watch*, what is changed on disk is started again, and told to it.
 
     Raises `AlreadyRunningError`, `ConfigurationError` (before anything was
@@ -64,7 +66,7 @@ def run_platform(
             port = listening.getsockname()[1]
             platform = Platform(
                 root, home, settings, environ, host, port, listening.fileno(), names, tuple(algorithms),
-                tuple(path.resolve() for path in functions), tuple(path.resolve() for path in stacks),
+                tuple(path.resolve() for path in functions), tuple(path.resolve() for path in stacks), on_demand,
             )  # fmt: skip
             # The socket stays open here while the gateway is restarted, so its callers wait instead of failing;
             # when the platform stops it must close, or they would wait for nobody.

@@ -11,29 +11,28 @@ from __future__ import annotations
 import contextlib
 import queue
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from jangada.clock import Clock, utc_now
 from jangada.deployments.deployment import Deployment, Lane
 from jangada.deployments.node import NODE_LEASE_S, Node
-from jangada.deployments.replica import ReplicaStatus, to_drain
+from jangada.deployments.replica import Replica, ReplicaStatus, to_drain
 from jangada.deployments.scaler import Scaler
 from jangada.deployments.store import DeploymentStore
 from jangada.errors import JangadaError, StoreUnavailableError
 from jangada.jobs.queue import JobQueue
 from jangada.logs import get_logger
 from jangada.node.backoff import CrashBackoff
-from jangada.node.bells import Bells
 from jangada.node.engine import Condition, EngineError, Order, ReplicaEngine, Seen, start_phases
 from jangada.node.holding import Held
+from jangada.node.idle import IdleLanes, idle_lanes
 from jangada.node.lease import NodeLease
-from jangada.node.packing import Lack, Wishes, choose, lacks, room_left, why_unmet
+from jangada.node.metrics import NodeMetrics
+from jangada.node.packing import Lack, Wishes, choose, lacks, make_room, room_left, why_unmet
 
 TICK_S = 0.5
 """How often the wishes are read while nothing happens."""
-DELAYED_S = 1.0
-"""How often the delayed jobs of lanes without a replica are looked at."""
 LOOK_S = 0.02
 """How often replicas that start or end are looked at."""
 STOP_WITHIN_S = 10.0
@@ -41,15 +40,12 @@ STOP_WITHIN_S = 10.0
 
 _log = get_logger()
 
-PhaseObserver = Callable[[str, Mapping[str, float]], None]
-"""Told the deployment and the phases (seconds) of each replica that became ready."""
-
 
 class NodeAgent:
     """
     One node's agent. `run` returns after `stop`, everything it ran stopped.
 
-    *serves* says which deployments are its business at all.
+    *deployments* are those that it serves: the wishes in the store, unless given.
     """
 
     def __init__(
@@ -60,26 +56,24 @@ class NodeAgent:
         jobs: JobQueue,
         scaler: Scaler,
         *,
-        serves: Callable[[Deployment], bool] = lambda _: True,
-        on_ready: PhaseObserver = lambda _name, _phases: None,
+        deployments: Callable[[], list[Deployment]] | None = None,
+        metrics: NodeMetrics | None = None,
         clock: Clock = utc_now,
     ) -> None:
         self._node = node
         self._engine = engine
         self._store = store
-        self._jobs = jobs
         self._scaler = scaler
-        self._serves = serves
-        self._on_ready = on_ready
+        self._deployments = deployments or store.page
+        self._metrics = metrics or NodeMetrics()
         self._clock = clock
         self._lease = NodeLease(store, node, clock=clock)
         self._events: queue.SimpleQueue[tuple[str, float] | None] = queue.SimpleQueue()
-        self._bells = Bells(jobs, lambda lane, at: self._events.put((lane, at)))
+        self._idle = IdleLanes(jobs, node.id, lambda lane, at: self._events.put((lane, at)))
         self._backoff = CrashBackoff()
         self._held: dict[str, Held] = {}
         self._is_stopping = False
         self._tick_at = 0.0
-        self._wake_at = 0.0
         self._unmet: dict[str, str] = {}
         self._is_away = False
 
@@ -105,6 +99,10 @@ class NodeAgent:
     def wake(self) -> None:
         """Look at the replicas now: one may have ended. Safe in a signal handler."""
         self._events.put(None)
+
+    def held(self) -> list[Held]:
+        """What it runs, about now; from any thread."""
+        return list(self._held.values())
 
     # --- the loop ----------------------------------------------------------------
 
@@ -150,7 +148,7 @@ class NodeAgent:
         while not self._is_stopping:
             try:
                 ours = {one.id: one for one in self._store.replicas() if one.node_id == self._node.id}
-                deployments = {one.name: one for one in self._store.page()}
+                deployments = {one.name: one for one in self._deployments()}
                 break
             except StoreUnavailableError:
                 time.sleep(TICK_S)
@@ -192,6 +190,7 @@ class NodeAgent:
             again_s = self._backoff.crashed(
                 held.order.lane.name, now, lived_s=now - held.started, will_not_mend=seen.will_not_mend
             )
+            self._metrics.crashes.add(held.order.deployment.name)
             _log.warning("replica.crashed", reason=seen.note or "it ended by itself", again_s=again_s, **facts)
         if not held.is_lost:
             self._store.release_replica(held.order.replica)
@@ -216,23 +215,16 @@ class NodeAgent:
             self._give_up(held)
             return
         held.status = ReplicaStatus.READY
-        self._on_ready(held.order.deployment.name, phases)
+        self._metrics.ready(held.order.deployment.name, phases)
         _log.info("replica.ready", lane=held.order.lane.name, replica_id=held.id, **_named(phases))
 
     # --- what there should be ------------------------------------------------------
 
     def _reconcile(self, heard: Mapping[str, float]) -> None:
         began = time.monotonic()
-        everybody = self._store.page()
-        served = [one for one in everybody if self._serves(one)]
-        self._scaler.turn(served, urgent=heard)
-        wishes = Wishes(
-            served,
-            {one.name: one.resources for one in everybody},
-            self._store.wanted(),
-            self._store.replicas(),
-            self._store.nodes(),
-        )
+        deployments = self._deployments()
+        self._scaler.turn(deployments, urgent=heard)
+        wishes = Wishes(deployments, self._store.wanted(), self._store.replicas(), self._store.nodes())
         self._settle_places(wishes)
         self._drain(wishes)
         self._claim(wishes, heard, began)
@@ -250,6 +242,7 @@ class NodeAgent:
 
     def _give_up(self, held: Held) -> None:
         held.is_lost = True
+        self._metrics.lost.add()
         _log.warning("replica.taken", lane=held.order.lane.name, replica_id=held.id)
         self._engine.stop(held.id, held.order.deployment.timeouts.drain_s)
 
@@ -260,12 +253,17 @@ class NodeAgent:
             wanted = wishes.wanted[name].replicas if name in wishes.wanted else 0
             of_lane = [one for one in wishes.replicas if one.lane == name]
             for replica in to_drain(lanes.get(name), of_lane, wanted, now):
-                held = self._held.get(replica.id)
-                if held is not None and not held.is_going:
-                    self._store.update_replica(replica, ReplicaStatus.DRAINING)
-                    held.status = ReplicaStatus.DRAINING
-                    self._engine.stop(held.id, held.order.deployment.timeouts.drain_s)
-                    _log.info("replica.draining", lane=name, replica_id=held.id)
+                self._let_go(replica)
+
+    def _let_go(self, replica: Replica) -> None:
+        """Drain it, if it is ours and not told to yet."""
+        held = self._held.get(replica.id)
+        if held is None or held.is_going:
+            return
+        self._store.update_replica(replica, ReplicaStatus.DRAINING)
+        held.status = ReplicaStatus.DRAINING
+        self._engine.stop(held.id, held.order.deployment.timeouts.drain_s)
+        _log.info("replica.draining", lane=replica.lane, replica_id=held.id)
 
     def _claim(self, wishes: Wishes, heard: Mapping[str, float], began: float) -> None:
         now = self._clock()
@@ -277,6 +275,8 @@ class NodeAgent:
         lacking = lacks(wishes, now)
         self._say_unmet(lacking, wishes, now)
         allowed = [one for one in lacking if self._may_start(one.lane)]
+        for idle in make_room(node, wishes, allowed, now):
+            self._let_go(idle)
         decided = time.monotonic()
         for claim in choose(node, room_left(node, wishes, now), allowed, living):
             asked = time.monotonic()
@@ -318,23 +318,10 @@ class NodeAgent:
 
     def _listen(self, wishes: Wishes) -> None:
         """Hear the first job of every lane that has no replica."""
-        now = self._clock()
-        served = {one.lane for one in wishes.replicas if one.is_live(now) and one.status is not ReplicaStatus.DRAINING}
-        served |= {held.order.lane.name for held in self._held.values() if not held.is_going}
-        lanes = [lane for one in wishes.deployments if not one.is_paused for lane in one.lanes]
-        idle = [lane for lane in lanes if lane.name not in served]
-        self._wake_delayed(idle)
+        ours = [held.order.lane.name for held in self._held.values() if not held.is_going]
+        idle = idle_lanes(wishes, ours, self._clock())
         # A lane that cannot be started anyway is looked at with each tick, however often its bell rings.
-        hopeful = [one for one in idle if one.name not in self._unmet and self._may_start(one)]
-        self._bells.listen({lane.name: lane.queue for lane in hopeful})
-
-    def _wake_delayed(self, lanes: Iterable[Lane]) -> None:
-        """Jobs whose time has come become claimable by any executor's exchange: where there is none, by ours."""
-        if time.monotonic() < self._wake_at:
-            return
-        self._wake_at = time.monotonic() + DELAYED_S
-        for lane in lanes:
-            self._jobs.finish_and_claim(lane.queue, self._node.id, want=0, settle=0)
+        self._idle.watch(idle, [one for one in idle if one.name not in self._unmet and self._may_start(one)])
 
     def _may_start(self, lane: Lane) -> bool:
         return self._backoff.allows(lane.name, time.monotonic())
@@ -343,7 +330,7 @@ class NodeAgent:
 
     def _shut_down(self) -> None:
         """Stop everything; what cannot be told to the store is found by the others when the lease runs out."""
-        self._bells.stop()
+        self._idle.stop()
         for replica_id in self._held:
             self._engine.stop(replica_id, 0.0)
         deadline = time.monotonic() + STOP_WITHIN_S

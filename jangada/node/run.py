@@ -6,17 +6,21 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
 from jangada.algorithms.manifest import AlgorithmManifest, find_algorithms
+from jangada.algorithms.store import AlgorithmStore
 from jangada.deployments.deployment import Deployment
 from jangada.deployments.ledger_mongo import MongoUsageLedger
 from jangada.deployments.node import Engine, Node
 from jangada.deployments.scaler import Scaler
+from jangada.deployments.service import shared_deployment
+from jangada.deployments.store import DeploymentStore
 from jangada.deployments.store_mongo import MongoDeploymentStore
 from jangada.errors import ConfigurationError
 from jangada.executor.connect import Connections
@@ -24,9 +28,11 @@ from jangada.jobs.sweep import Sweeper
 from jangada.logs import get_logger
 from jangada.node.agent import NodeAgent
 from jangada.node.capacity import machine_capacity
+from jangada.node.catalog import Catalog
 from jangada.node.engine import ReplicaEngine
 from jangada.node.engine_process import ProcessEngine
 from jangada.node.identity import held_identity
+from jangada.node.metrics import NodeMetrics
 from jangada.settings import Settings
 
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -40,7 +46,8 @@ class NodeOptions:
     What the operator says of a node. None: what the machine has.
 
     *only_wished*: leave alone the deployments that nobody asked for; somebody else
-    runs their executors, as `jangada up` does.
+    runs their executors, as `jangada up` does. *algorithms*: no others. Once all that
+    can be is registered, our process id is in *ready_file*.
     """
 
     name: str | None = None
@@ -51,6 +58,8 @@ class NodeOptions:
     images: Mapping[str, str] = field(default_factory=dict)
     network: str | None = None
     only_wished: bool = False
+    algorithms: tuple[str, ...] = ()
+    ready_file: Path | None = None
 
 
 def run_node(settings: Settings, environ: Mapping[str, str], options: NodeOptions) -> None:
@@ -61,11 +70,12 @@ def run_node(settings: Settings, environ: Mapping[str, str], options: NodeOption
     """
     home = settings.home.expanduser().resolve()
     capacity = machine_capacity(cpu=options.cpu, memory_mib=options.memory_mib)
-    manifests = _manifests(settings)
+    manifests = _manifests(settings, options.algorithms)
+    environ = {**environ, "JANGADA_HOME": str(home)}
     with held_identity(home) as node_id:
         connections = Connections.open(settings)
         try:
-            engine = _engine(options, manifests, environ, home)
+            engine = _engine(settings, options, node_id, manifests, environ)
             node = Node(
                 id=node_id,
                 name=options.name or socket.gethostname(),
@@ -77,27 +87,37 @@ def run_node(settings: Settings, environ: Mapping[str, str], options: NodeOption
                 engines=(engine.kind,),
                 algorithms=engine.algorithms(),
             )
-            _work(settings, connections, node, engine, options)
+            catalog = _catalog(options, connections, manifests, environ)
+            _work(settings, connections, node, engine, catalog, options)
         finally:
             connections.close()
 
 
 def _work(
-    settings: Settings, connections: Connections, node: Node, engine: ReplicaEngine, options: NodeOptions
+    settings: Settings,
+    connections: Connections,
+    node: Node,
+    engine: ReplicaEngine,
+    catalog: Catalog,
+    options: NodeOptions,
 ) -> None:
     database = connections.mongo[settings.mongo_database]
     store, ledger = MongoDeploymentStore(database), MongoUsageLedger(database)
+    metrics = NodeMetrics()
     agent = NodeAgent(
         node,
         engine,
         store,
         connections.queue,
         Scaler(store, connections.queue, ledger),
-        serves=_only_wished if options.only_wished else lambda _: True,
+        deployments=store.page if options.only_wished else partial(_every, store, connections.algorithms),
+        metrics=metrics,
     )
+    server = metrics.serve(settings.metrics_listen, agent.held, node.name) if settings.metrics_listen else None
     # Queues whose last executor went are swept too.
     sweeper = Sweeper(connections.queue, connections.store, retention_s=settings.retention_s)
     sweeper.start()
+    catalog.start()
     _log.info(
         "node.started",
         node=node.name,
@@ -112,33 +132,76 @@ def _work(
         with _signals(agent.stop, agent.wake):
             agent.run()
     finally:
+        catalog.stop()
         sweeper.stop()
+        if server is not None:
+            server.stop()
     _log.info("node.stopped", node=node.name)
 
 
-def _only_wished(deployment: Deployment) -> bool:
-    return not deployment.is_implicit
+def _every(store: DeploymentStore, algorithms: AlgorithmStore) -> list[Deployment]:
+    """The wishes, and for each algorithm that nobody made one of its name for, the shared one that it has by itself."""
+    found = {record.name: shared_deployment(record) for record in algorithms.page()}
+    found |= {one.name: one for one in store.page()}
+    return list(found.values())
 
 
-def _manifests(settings: Settings) -> dict[str, AlgorithmManifest]:
+def _catalog(
+    options: NodeOptions,
+    connections: Connections,
+    manifests: Mapping[str, AlgorithmManifest],
+    environ: Mapping[str, str],
+) -> Catalog:
+    def say_ready() -> None:
+        if options.ready_file is not None:
+            options.ready_file.write_text(f"{os.getpid()}\n", encoding="utf-8")
+
+    mine = [] if options.only_wished or options.engine is not Engine.PROCESS else list(manifests.values())
+    return Catalog(connections.algorithms, mine, environ, say_ready)
+
+
+def _manifests(settings: Settings, only: Sequence[str]) -> dict[str, AlgorithmManifest]:
     folder = (settings.algorithms_dir or Path("executors")).resolve()
-    return find_algorithms(folder) if folder.is_dir() else {}
+    found = find_algorithms(folder) if folder.is_dir() else {}
+    for name in only:
+        if name not in found:
+            raise ConfigurationError(f"no algorithm {name} in {folder}; there are: {', '.join(found) or 'none'}")
+    return {name: found[name] for name in only or found}
 
 
 def _engine(
+    settings: Settings,
     options: NodeOptions,
+    node_id: str,
     manifests: Mapping[str, AlgorithmManifest],
     environ: Mapping[str, str],
-    home: Path,
 ) -> ReplicaEngine:
+    home = settings.home.expanduser().resolve()
     logs, run_dir = home / "logs", home / "run"
     for folder in (logs, run_dir):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if options.engine is Engine.PROCESS:
         if not manifests:
             raise ConfigurationError("no algorithm to run: JANGADA_ALGORITHMS_DIR names the folder where theirs lie")
-        return ProcessEngine(manifests, {**environ, "JANGADA_HOME": str(home)}, logs=logs, run_dir=run_dir)
-    raise ConfigurationError(f"no engine {options.engine}")
+        return ProcessEngine(manifests, environ, logs=logs, run_dir=run_dir)
+    from jangada.node.docker_spec import ContainerSpec
+    from jangada.node.engine_docker import DockerEngine
+
+    images = {name: manifest.image for name, manifest in manifests.items() if manifest.image} | dict(options.images)
+    if not images:
+        raise ConfigurationError("no image to run: --image ALGORITHM=IMAGE, or `image:` in an executor.yml")
+    return DockerEngine(
+        ContainerSpec(
+            node_id=node_id,
+            images=images,
+            versions={name: (manifest.version,) for name, manifest in manifests.items()},
+            environ=environ,
+            redis_url=settings.redis_url,
+            mongo_url=settings.mongo_url,
+            folders=run_dir / "replicas",
+            network=options.network,
+        )
+    )
 
 
 @contextlib.contextmanager

@@ -131,3 +131,32 @@ def test_a_second_agent_in_the_same_home_is_refused(rig: Rig):
     second = rig.agent("n1")
     assert second.process.wait(30) == 2
     assert "another node agent runs" in second.said()
+
+
+def test_gpus_are_given_by_uuid_each_to_one_replica_and_taken_in_turns(rig: Rig):
+    tools = rig.folder / "tools"
+    tools.mkdir()
+    (tools / "nvidia-smi").write_text('#!/bin/sh\necho "GPU-aaaa, NVIDIA H200, 143771"\n')
+    (tools / "nvidia-smi").chmod(0o755)
+    need = Resources(50, 16, GpuNeed(min_memory_mib=24 * 1024))
+    first, second = (rig.deploy(name, resources=need, scaling={"idle_s": 600.0}) for name in ("one", "two"))
+    agent = rig.agent("n1", PATH=f"{tools}:{rig.environ['PATH']}")
+
+    def devices() -> list[str]:
+        return [one.environ()["CUDA_VISIBLE_DEVICES"] for one in agent.executors()]
+
+    assert rig.final(rig.submit(first)).status.value == "succeeded"
+    assert [one.gpus for one in rig.await_ready("one", 1)] == [("GPU-aaaa",)]
+    assert devices() == ["GPU-aaaa"]
+    # The device is taken and its holder idle: it makes room for the job that waits.
+    assert rig.final(rig.submit(second)).status.value == "succeeded"
+    assert [one.gpus for one in rig.await_ready("two", 1)] == [("GPU-aaaa",)]
+    assert devices() == ["GPU-aaaa"]
+    assert not rig.live("one")
+
+
+def test_what_wishes_for_no_gpu_sees_none(rig: Rig):
+    rig.deploy("plain", scaling={"minimum": 1})
+    agent = rig.agent()
+    rig.await_ready("plain", 1)
+    assert [one.environ()["CUDA_VISIBLE_DEVICES"] for one in agent.executors()] == [""]

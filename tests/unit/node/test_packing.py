@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from jangada.deployments.deployment import Deployment, GpuNeed, Placement, Resources
 from jangada.deployments.node import Gpu, Node
 from jangada.deployments.placement import Room
-from jangada.deployments.replica import Replica, Wanted
-from jangada.deployments.scaling import Reason
-from jangada.node.packing import Lack, Wishes, choose, lacks, room_left, why_unmet
+from jangada.deployments.replica import Replica, ReplicaStatus, Wanted
+from jangada.deployments.scaling import Reason, ScalingMemory, ScalingPolicy
+from jangada.node.packing import IDLE_S, Lack, Wishes, choose, lacks, make_room, room_left, why_unmet
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=6)
@@ -38,7 +38,6 @@ def replica(one, ordinal=0, node_id="n1", **facts):
 def wishes(deployments, wanted=(), replicas=(), nodes=()):
     return Wishes(
         list(deployments),
-        {one.name: one.resources for one in deployments},
         {name: Wanted(name, count, Reason.BACKLOG, NOW) for name, count in dict(wanted).items()},
         list(replicas),
         list(nodes),
@@ -141,3 +140,47 @@ def test_why_a_wish_is_not_met_says_what_is_missing_or_that_all_is_full():
     assert why_unmet(lack(plain), wishes([plain], nodes=[node()]), NOW) is None
     dead = wishes([plain], nodes=[replace(node(), lease_until=NOW)])
     assert "no node is registered" in str(why_unmet(lack(plain), dead, NOW))
+
+
+GPU = (Gpu("GPU-0", "NVIDIA L4", 23_000),)
+LONG_AGO = NOW - timedelta(seconds=60)
+
+
+def sharing(busy_s=60.0, minimum=0, **facts):
+    """One GPU, held by a replica of "a" that had its last job *busy_s* ago; a job for "b" waits."""
+    a = deployment("a", gpu=GpuNeed(), scaling=ScalingPolicy(minimum=minimum))
+    b = deployment("b", gpu=GpuNeed())
+    held = replica(a, gpus=("GPU-0",), **{"status": ReplicaStatus.READY, "ready_at": LONG_AGO} | facts)
+    found = wishes([a, b], {"a": 1, "b": 1}, [held], [node(gpus=GPU)])
+    found.wanted["a"] = replace(found.wanted["a"], memory=ScalingMemory(busy_at=NOW.timestamp() - busy_s))
+    found.wanted["b"] = replace(found.wanted["b"], memory=ScalingMemory(busy_at=NOW.timestamp()))
+    return found
+
+
+def test_models_share_a_gpu_by_turns_and_the_idle_one_goes():
+    found = sharing()
+    assert [one.lane for one in make_room(found.nodes[0], found, lacks(found, NOW), NOW)] == ["a"]
+
+
+def test_what_works_what_is_to_stay_and_what_has_just_come_does_not_go():
+    for found in (
+        sharing(busy_s=IDLE_S / 2),
+        sharing(minimum=1),
+        sharing(ready_at=NOW),
+        sharing(status=ReplicaStatus.STARTING),
+        sharing(node_id="n2"),
+    ):
+        assert make_room(found.nodes[0], found, lacks(found, NOW), NOW) == []
+
+
+def test_nothing_goes_for_a_lane_that_no_job_waits_for_or_that_has_a_replica():
+    found = sharing()
+    (missing,) = lacks(found, NOW)
+    assert make_room(found.nodes[0], found, [replace(missing, is_busy=False)], NOW) == []
+    assert make_room(found.nodes[0], found, [replace(missing, has=1)], NOW) == []
+
+
+def test_nothing_goes_where_that_would_not_make_room_enough():
+    found = sharing()
+    big = deployment("b", gpu=GpuNeed(count=2))
+    assert make_room(found.nodes[0], found, [lack(big)], NOW) == []

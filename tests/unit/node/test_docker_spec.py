@@ -1,0 +1,65 @@
+"""What a replica's container is."""
+
+from __future__ import annotations
+
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("docker")
+
+from jangada.deployments.deployment import Deployment, GpuNeed, Resources
+from jangada.deployments.replica import claimed
+from jangada.node.docker_spec import ContainerSpec, container_arguments, host_arguments, prepare_folders
+from jangada.node.engine import Order
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SECRET = "redis://:pa55@redis:6379/0"
+
+
+def spec(folders=Path("/run/jangada"), **environ):
+    return ContainerSpec("node_1", {"echo": "img:1"}, environ, SECRET, "mongodb://u:pa55@m/", folders, network="lan")
+
+
+def order(gpu=None, gpus=(), memory_mib=512):
+    deployment = Deployment("d", "echo", "dep.d", NOW, NOW, resources=Resources(1500, memory_mib, gpu))
+    replica = claimed(deployment.stable, 0, "node_1", now=NOW, until=NOW, gpus=gpus)
+    return Order(replica, deployment.stable, deployment)
+
+
+def test_cores_and_memory_are_limits():
+    host = host_arguments(spec(), order())
+    assert (host["nano_cpus"], host["mem_limit"], host["memswap_limit"]) == (1_500_000_000, 2**29, 2**29)
+    assert host["network_mode"] == "lan"
+
+
+def test_gpus_are_given_by_uuid_and_only_where_there_are_some():
+    host = host_arguments(spec(), order(GpuNeed(), ("GPU-a",)))
+    (request,) = host["device_requests"]
+    assert request["DeviceIDs"] == ["GPU-a"]
+    assert "device_requests" not in host_arguments(spec(), order())
+
+
+def test_addresses_come_as_files_and_what_is_true_of_this_machine_alone_stays_here(tmp_path):
+    environ = {"JANGADA_REDIS_URL": SECRET, "JANGADA_HOME": "/h", "JANGADA_LEASE_S": "3", "PATH": "/bin"}
+    arguments = container_arguments(spec(**environ), order())
+    assert arguments["environment"] == {"JANGADA_LEASE_S": "3"}
+    one = spec(tmp_path / "replicas")
+    prepare_folders(one, "rep_1")
+    secret = one.folder("rep_1") / "secrets" / "redis-url"
+    assert secret.read_text() == SECRET
+    assert stat.S_IMODE(one.folders.stat().st_mode) == 0o700
+
+
+def test_a_folder_of_files_is_seen_under_the_same_path():
+    host = host_arguments(spec(JANGADA_ARTIFACTS="folder:/data/files"), order())
+    assert host["binds"]["/data/files"] == {"bind": "/data/files", "mode": "rw"}
+
+
+def test_nobody_in_it_gains_rights():
+    host = host_arguments(spec(), order())
+    assert host["cap_drop"] == ["ALL"]
+    assert host["security_opt"] == ["no-new-privileges"]
+    assert host["restart_policy"] == {"Name": "no"}
