@@ -3,7 +3,7 @@ What a thousand idle executors cost Redis.
 
     python -m benchmarks.queue.fleet [--executors 1000] [--seconds 20] [--out benchmarks/results]
 
-Each is simulated by what an idle executor does: one connection blocked on the
+Each is simulated by what an idle executor does: one connection that waits for the
 bell, and an exchange whenever `JobExecution.idle_s` says so. Then one job is queued
 at a time, to see that somebody wakes up at once among so many.
 """
@@ -14,6 +14,7 @@ import argparse
 import json
 import random
 import resource
+import select
 import threading
 import time
 from pathlib import Path
@@ -24,14 +25,14 @@ from benchmarks.queue.client import Client
 from benchmarks.queue.redis_server import PrivateRedis
 from jangada.errors import StoreUnavailableError
 from jangada.ids import new_id
-from jangada.jobs.execution import Completion, JobExecution
+from jangada.jobs.bell_line import BellLine
+from jangada.jobs.execution import LOOK_S, Completion, JobExecution
 from jangada.jobs.queue_redis import RedisJobQueue
 from jangada.jobs.store_memory import MemoryJobStore
 from jangada.redis_client import RedisConnections, open_redis
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 QUEUE = "noop"
-LISTEN_S = 5.0
 SETTLED_S = 12.0
 WAKES = 100
 
@@ -44,46 +45,56 @@ class _Store(MemoryJobStore):
 
 
 class Idle:
-    """One executor: a thread for the bell and one for the exchanges, as in production."""
+    """One executor: it watches its bell and looks for itself now and then, as `ExecutorLoop` does."""
 
     def __init__(self, url: str, claimed: list[float]) -> None:
         self._connections: RedisConnections = open_redis(url)
         self._claimed = claimed
         queue = RedisJobQueue(self._connections)
         self._execution = JobExecution(queue, _Store(), queue_name=QUEUE, executor_id=new_id("exe"))
-        self._rung = threading.Event()
         self._stopped = False
-        self._threads = [threading.Thread(target=each, daemon=True) for each in (self._listen, self._look)]
+        self._descriptor: int | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self) -> None:
         """Begin to listen and to look."""
-        for thread in self._threads:
-            thread.start()
+        self._thread.start()
 
     def stop(self) -> None:
         """Be done at the next turn."""
         self._stopped = True
-        self._rung.set()
 
-    def _listen(self) -> None:
-        while not self._stopped:
-            try:
-                if self._execution.listen(LISTEN_S):
-                    self._rung.set()
-            except StoreUnavailableError:
-                return
-
-    def _look(self) -> None:
-        while not self._stopped:
-            try:
+    def _run(self) -> None:
+        line = self._execution.bell_line()
+        assert line is not None
+        try:
+            while not self._stopped:
                 leases = self._execution.exchange(want=1)
                 if leases:
                     self._claimed.append(time.perf_counter())
                     self._execution.exchange([Completion(lease) for lease in leases])
-            except StoreUnavailableError:
+                self._wait(line)
+        except StoreUnavailableError:
+            return
+
+    def _wait(self, line: BellLine) -> None:
+        """Until the bell rings, or it is time to look."""
+        until = time.monotonic() + self._execution.idle_s()
+        if self._descriptor is None:
+            self._descriptor = line.ask()
+        while (left_s := until - time.monotonic()) > 0:
+            if not self._is_readable(left_s):
                 return
-            self._rung.wait(self._execution.idle_s())
-            self._rung.clear()
+            if line.answer():
+                self._descriptor = None
+                return
+            self._descriptor = line.ask()
+
+    def _is_readable(self, timeout_s: float) -> bool:
+        # Not select: among so many its descriptor may be beyond what that can watch.
+        poll = select.poll()
+        poll.register(self._descriptor or 0, select.POLLIN)
+        return bool(poll.poll(1000 * timeout_s))
 
 
 def measure(executors: int, span_s: float) -> dict[str, Any]:
@@ -98,7 +109,7 @@ def measure(executors: int, span_s: float) -> dict[str, Any]:
         fleet = [Idle(server.url, claimed) for _ in range(executors)]
         for executor in fleet:
             executor.start()
-            time.sleep(random.uniform(0, 2 * LISTEN_S / executors))
+            time.sleep(random.uniform(0, LOOK_S / executors))
         time.sleep(SETTLED_S)
         before, used, machine, own = server.info(), cpu_s([server.pid]), machine_cpu_s(), time.process_time()
         began = time.perf_counter()

@@ -16,6 +16,7 @@ import orjson
 from redis.exceptions import NoScriptError
 
 from jangada.jobs.job import Job, JobStatus
+from jangada.jobs.quick_commands import quick
 from jangada.jobs.store import Outcome
 from jangada.jobs.store_memory import MemoryJobStore
 
@@ -33,7 +34,7 @@ class RedisResultStore(MemoryJobStore):
 
     def __init__(self, client: Any) -> None:
         super().__init__()
-        self._client = client
+        self._client = quick(client)
 
     def write_outcomes(self, outcomes: Sequence[Outcome]) -> list[bool]:
         """Keep each outcome's status, output and error."""
@@ -54,7 +55,7 @@ class RedisResultStore(MemoryJobStore):
         job = super().get(job_id, tenant_id)
         if job is None:
             return None
-        kept = self._client.get(b"result:" + job_id.encode())
+        kept = self._client.execute_command("GET", b"result:" + job_id.encode())
         if kept is None:
             return job
         status, output, error = orjson.loads(kept)

@@ -1,12 +1,16 @@
-"""The thread that listens for new jobs."""
+"""Listening for new jobs: on the loop's own selector where the queue can, else on a thread."""
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
 from collections.abc import Callable
 
+from jangada.errors import StoreUnavailableError
+from jangada.executor.pool import SlotPool
+from jangada.jobs.bell_line import BellLine
 from jangada.jobs.execution import JobExecution
 
 LISTEN_S = 10.0
@@ -31,6 +35,9 @@ class Bell:
         if not self._wanted.is_set():
             self._wanted.set()
 
+    def doubt(self) -> None:
+        """The server did not answer something else: nothing to do, as this waits for seconds only."""
+
     def stop(self) -> None:
         """Listen no more; the thread ends by itself within `LISTEN_S`."""
         self._stopped.set()
@@ -51,3 +58,75 @@ class Bell:
             except Exception:  # noqa: BLE001 — the loop meets the same failure and reports it
                 time.sleep(random.uniform(0.25, 0.5))
                 self._wanted.set()
+
+
+class WatchedBell:
+    """
+    The same without a thread: whoever serves *pool* hears it.
+
+    `listen` and `stop` are the loop's; what the line says is read by whoever serves the
+    pool, which is never asked for while nobody listens.
+    """
+
+    def __init__(self, line: BellLine, pool: SlotPool, execution: JobExecution, on_ring: Callable[[], None]) -> None:
+        self._line = line
+        self._pool = pool
+        self._execution = execution
+        self._on_ring = on_ring
+        self._watched: int | None = None
+        self._is_doubted = False
+
+    def start(self) -> None:
+        """Nothing is listened to before `listen`."""
+
+    def listen(self) -> None:
+        """Say once when the bell rings next. Raises `StoreUnavailableError`: then nobody listens."""
+        with self._pool.held():
+            doubtful, self._is_doubted = self._is_doubted or self._line.is_overdue, False
+            if doubtful and self._watched is not None and not self._line.has_answer:
+                self._give_up()
+            if self._watched is None:
+                self._watched = self._line.ask()
+                self._pool.watch_file(self._watched, self._on_answer)
+                if doubtful:
+                    # The old line may have taken a ring with it.
+                    self._on_ring()
+
+    def doubt(self) -> None:
+        """The server did not answer something else: the line may be dead, and the next `listen` takes another."""
+        self._is_doubted = True
+
+    def stop(self) -> None:
+        """Listen no more. A ring that has come already is passed on."""
+        with self._pool.held():
+            rang = self._watched is not None and self._line.has_answer and self._rang()
+            self._give_up()
+        if rang:
+            with contextlib.suppress(StoreUnavailableError):
+                self._execution.pass_on()
+
+    def _on_answer(self) -> None:
+        try:
+            if not self._line.answer():
+                self._line.ask()
+                return
+        except StoreUnavailableError:
+            # The loop looks, meets the same failure and reports it; it listens again when it is over.
+            pass
+        self._unwatch()
+        self._on_ring()
+
+    def _rang(self) -> bool:
+        try:
+            return self._line.answer()
+        except StoreUnavailableError:
+            return False
+
+    def _give_up(self) -> None:
+        self._unwatch()
+        self._line.close()
+
+    def _unwatch(self) -> None:
+        if self._watched is not None:
+            self._pool.unwatch_file(self._watched)
+            self._watched = None

@@ -20,7 +20,7 @@ from typing import Any
 
 from jangada.algorithms.references import has_files
 from jangada.errors import JangadaError, StoreUnavailableError
-from jangada.executor.bell import Bell
+from jangada.executor.bell import Bell, WatchedBell
 from jangada.executor.completion import completion_of, outcome_word
 from jangada.executor.file_desk import FileDesk
 from jangada.executor.files import JobFiles
@@ -96,7 +96,12 @@ class ExecutorLoop:
             on_lost=lambda job: self._stop_job(job, StopReason.LOST),
             notify=notify,
         )
-        self._bell = Bell(execution, lambda: self._call(self._look))
+        line = execution.bell_line()
+        self._bell: Bell | WatchedBell = (
+            Bell(execution, lambda: self._call(self._look))
+            if line is None
+            else WatchedBell(line, self._pool, execution, lambda: self._inbox.calls.append(self._look))
+        )
         self._pace_s = FIRST_GUESS_S
         self._load = [0] * options.concurrency
         self._state = ["starting", *["cold"] * (options.concurrency - 1)]
@@ -310,8 +315,16 @@ class ExecutorLoop:
         if leases:
             self._dispatch(leases, running=running)
         if not self._hungry:
-            # Only now, as its thread takes turns with this one.
+            # Only now, as what listens may be a thread that takes turns with this one.
+            self._listen()
+
+    def _listen(self) -> None:
+        try:
             self._bell.listen()
+        except StoreUnavailableError:
+            # Nobody listens now: the next turn looks, and tries again.
+            self._hungry = True
+            raise
 
     def _left(self, completion: Completion, stored: bool) -> None:
         job = self._let_go(completion.lease)
@@ -404,6 +417,7 @@ class ExecutorLoop:
 
     def _back_off(self, reason: str) -> None:
         self._failures += 1
+        self._bell.doubt()
         pause = random.uniform(0.5, 1.0) * min(BACKOFF_CAP_S, 0.05 * 2.0 ** min(self._failures, 10))
         self._retry_at = time.monotonic() + pause
         if self._failures == 1:
@@ -412,8 +426,8 @@ class ExecutorLoop:
     # --- the end ------------------------------------------------------------------
 
     def _shut_down(self) -> None:
-        self._pool.stop()
         self._bell.stop()
+        self._pool.stop()
         # What ended in the last moments is stored, what did not is handed back.
         calls = self._inbox.calls
         while calls:

@@ -78,6 +78,18 @@ class SlotPool:
         except OSError:
             self._stopped = True
 
+    def held(self) -> threading.Lock:
+        """A context in which nobody serves the slots. Not to be entered from what `serve` calls."""
+        return self._lock
+
+    def watch_file(self, descriptor: int, on_readable: Callable[[], None]) -> None:
+        """Have *on_readable* called by whoever serves the slots; to be called by them, or while they are `held`."""
+        self._selector.register(descriptor, selectors.EVENT_READ, on_readable)
+
+    def unwatch_file(self, descriptor: int) -> None:
+        """Watch it no more; to be called as `watch_file`."""
+        self._selector.unregister(descriptor)
+
     def call(self, function: Callable[[], None]) -> None:
         """Have *function* run by whoever serves the slots, soon."""
         self._calls.append(function)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import count
 from secrets import token_hex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jangada.clock import Clock, to_ms, utc_now
 from jangada.errors import StoreUnavailableError
@@ -30,6 +30,9 @@ from jangada.jobs.outcome import (
 )
 from jangada.jobs.queue import Finish, JobQueue, Lease, LeaseAction, LeaseState
 from jangada.jobs.store import FenceRaise, JobStore, LogLine, Outcome
+
+if TYPE_CHECKING:
+    from jangada.jobs.bell_line import BellLine
 
 __all__ = ["Completion", "JobExecution", "Notify"]
 
@@ -178,6 +181,10 @@ class JobExecution:
     def listen(self, timeout_s: float) -> bool:
         """Block until the bell rings, at most *timeout_s*; whether it rang."""
         return self._queue.wait_for_bell(self._name, timeout_s)
+
+    def bell_line(self) -> BellLine | None:
+        """What tells of the bell to a selector; None where only `listen` does."""
+        return self._queue.bell_line(self._name)
 
     def pass_on(self) -> None:
         """Wake another executor: this one heard the bell and has no room."""

@@ -14,10 +14,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from jangada.jobs.job import Priority
 from jangada.jobs.queue_view import JobEvent, LiveJob, QueueControl, QueueStats, WaitingJob
+
+if TYPE_CHECKING:
+    from jangada.jobs.bell_line import BellLine
 
 __all__ = [
     "Admission",
@@ -251,6 +254,10 @@ class JobQueue(Protocol):
 
     def wait_for_bell(self, queue: str, timeout_s: float) -> bool:
         """Block until something may be claimable, at most *timeout_s*. A hint: a lost bell costs time, never a job."""
+        ...
+
+    def bell_line(self, queue: str) -> BellLine | None:
+        """The same for a selector to watch; None where the queue has no socket that one can."""
         ...
 
     def ring(self, queue: str) -> None:

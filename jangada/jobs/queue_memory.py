@@ -239,6 +239,9 @@ class MemoryJobQueue:
                     return False
                 self._changed.wait(left_s)
 
+    def bell_line(self, queue: str) -> None:  # noqa: ARG002 - nothing here is a socket
+        return None
+
     def ring(self, queue: str) -> None:  # noqa: ARG002 - who waits here looks for itself
         with self._changed:
             self._changed.notify_all()

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from redis.exceptions import RedisError
 
+from jangada.jobs.bell_line import BellLine, bell_line
 from jangada.jobs.job import Priority
 from jangada.jobs.keys import PREFIX, QueueKeys, lock_key
 from jangada.jobs.queue import (
@@ -27,8 +28,9 @@ from jangada.jobs.queue import (
     WaitingJob,
 )
 from jangada.jobs.queue_view import checked_rate
+from jangada.jobs.quick_commands import quick
 from jangada.jobs.record import packed
-from jangada.jobs.redis_answers import event_of, lease_of, live_of, stats_of
+from jangada.jobs.redis_answers import event_of, events_of, lease_of, live_of, stats_of
 from jangada.jobs.scripts import Argument, Script, script
 from jangada.redis_client import MAX_BLOCK_S, RedisConnections, translate, translated
 
@@ -68,6 +70,8 @@ class RedisJobQueue:
     ) -> None:
         self._client = connections.commands
         self._blocking = connections.blocking
+        self._scripts = quick(connections.commands)
+        self._bells = quick(connections.blocking)
         self._prefix = prefix
         self._age_ms = round(age_s * 1000)
         self._skew_ms = skew_ms
@@ -77,7 +81,7 @@ class RedisJobQueue:
         skew = self._skew_ms() if self._skew_ms is not None else 0
         arguments.insert(0, skew)
         try:
-            return loaded.run(self._client, self._keys(queue).all, arguments)
+            return loaded.run(self._scripts, self._keys(queue).all, arguments)
         except RedisError as error:
             raise translate(error) from error
 
@@ -205,8 +209,10 @@ class RedisJobQueue:
             if found or block_s <= 0 or enqueued_ms < 0:
                 return found[:limit]
             block_ms = max(1, round(min(block_s, MAX_BLOCK_S) * 1000))
-            answer = self._blocking.xread({stream: f"{last}-0"}, count=limit, block=block_ms)
-        return [event_of(row) for row in answer[0][1]] if answer else []
+            asked = ("XREAD", "COUNT", limit, "BLOCK", block_ms, "STREAMS", stream, f"{last}-0")
+            # The keys, for a cluster's client; where they stand in this command is not known to it otherwise.
+            answer = self._bells.execute_command(*asked, keys=[stream])
+        return events_of(answer) if answer else []
 
     def live(self, queue: str, job_ids: Sequence[str]) -> list[LiveJob | None]:
         if not job_ids:
@@ -216,7 +222,10 @@ class RedisJobQueue:
     def wait_for_bell(self, queue: str, timeout_s: float) -> bool:
         bounded = min(max(timeout_s, 0.001), MAX_BLOCK_S)
         with translated():
-            return self._blocking.blpop([self._keys(queue).bell], timeout=bounded) is not None
+            return self._bells.execute_command("BLPOP", self._keys(queue).bell, bounded) is not None
+
+    def bell_line(self, queue: str) -> BellLine | None:
+        return bell_line(self._blocking, self._keys(queue).bell)
 
     def ring(self, queue: str) -> None:
         with translated():

@@ -40,6 +40,16 @@ def event_of(row: tuple[bytes, dict[bytes, bytes]]) -> JobEvent:
     )
 
 
+def events_of(answer: Any) -> list[JobEvent]:
+    """The answer to an XREAD of one stream, as it came (RESP2) or as redis-py's clients have read it."""
+    ((_, rows),) = answer
+    return [event_of(row if isinstance(row[1], dict) else (row[0], _fields(row[1]))) for row in rows]
+
+
+def _fields(flat: list[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
 def live_of(row: list[bytes]) -> LiveJob | None:
     """A row of `live.lua`."""
     if not row:

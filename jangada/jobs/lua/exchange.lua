@@ -7,6 +7,11 @@
 --   {id, epoch, attempt, tenant, body, action ('' = run), enqueued, history, claimed}
 local executor, want, settle, lease_ms = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local running, age_ms, token = ARGV[6] == '1', tonumber(ARGV[7]), ARGV[8]
+if #ARGV < 10 and numbers['jobs'] == 0 and call('EXISTS', JOBS, LEASE, SETTLE, DELAYED, EXPIRY) == 0 then
+  -- No job at all, so nothing is due either: what a thousand idle executors find is to cost next to nothing.
+  call('DEL', BELL)
+  return { {}, {}, NOW, -1 }
+end
 local BATCH = 32
 local ABOVE = { normal = 'high', low = 'normal' }
 local woken = 0
