@@ -1,8 +1,9 @@
 """
 What jobs print, line by line, attributed to the right job and bounded.
 
-The child marks the end of each job on both of its streams, so bytes never move
-from one job to the next, however many jobs it runs without a pause.
+A child of short jobs, which gets several at once, marks the end of each on both of its
+streams, so bytes never move from one job to the next, however many it runs without a
+pause. Any other child gets its next job when all that the last one printed is in.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from jangada.jobs.store import LogLine
 
 READ_BYTES = 64 * 1024
 """What a pipe holds. More would be a large block of memory taken and given back for every read."""
+MOST_READS = 17
+"""A pipe holds no more than so many reads, even where a job has enlarged it to the most that Linux lets it (1 MiB)."""
 LINE_BYTES = 8 * 1024
 _LINE_COST = 32
 """Counted for each line besides its text, so that a flood of empty lines is bounded too."""
@@ -52,6 +55,11 @@ class StreamCapture:
         self._lines(self._pending, last=True)
         self._pending = b""
 
+    def end(self, number: int) -> None:
+        """Job *number* has ended and all it printed is in: what comes now belongs to the next one."""
+        self.close()
+        self.ended = number
+
     def _lines(self, data: bytes, *, last: bool) -> bytes:
         if not data:
             return b""
@@ -79,7 +87,9 @@ class StreamCapture:
 class ChildOutput:
     """Both streams of one child, read without blocking from *descriptors* (stream name → descriptor)."""
 
-    def __init__(self, descriptors: dict[str, int], nonce: str, on_line: OnLine) -> None:
+    def __init__(self, descriptors: dict[str, int], nonce: str, on_line: OnLine, *, marked: bool) -> None:
+        """*marked*: the child marks where the output of a job ends."""
+        self._marked = marked
         self._captures = {descriptor: StreamCapture(name, nonce, on_line) for name, descriptor in descriptors.items()}
 
     def read(self, descriptor: int) -> bool:
@@ -96,12 +106,29 @@ class ChildOutput:
         Whether everything that job *number* printed is in.
 
         The child marks the end of a job before it tells of its result, so what is
-        still missing then is in the pipes and read here.
+        still missing then is in the pipes and read here. One that marks nothing has
+        written all of it by then.
         """
         for descriptor, capture in self._captures.items():
+            if not self._marked:
+                self._drain(descriptor, capture)
+                capture.end(number)
+                continue
             if capture.ended < number and not (self.read(descriptor) and capture.ended >= number):
                 return False
         return True
+
+    def _drain(self, descriptor: int, capture: StreamCapture) -> None:
+        # Bounded: a process that the job left behind may be printing without an end.
+        for _ in range(MOST_READS):
+            try:
+                data = os.read(descriptor, READ_BYTES)
+            except BlockingIOError:
+                return
+            if data:
+                capture.feed(data)
+            if len(data) < READ_BYTES:
+                return
 
     def finish(self) -> None:
         """The child is dead: take in what is left."""

@@ -34,9 +34,10 @@ _CHUNK = 64 * 1024
 
 
 class Streams:
-    """The child's own standard streams, which the parent reads; marks tell it where one job's output ends."""
+    """The child's own standard streams, which the parent reads."""
 
-    def __init__(self, nonce: str) -> None:
+    def __init__(self, nonce: str, *, marked: bool) -> None:
+        self._marked = marked
         self._mark = b"\x00" + nonce.encode() + b"%d\n"
         # Private copies: user code may close or redirect 1 and 2.
         self._copies = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64) for fd in (1, 2)]
@@ -46,7 +47,7 @@ class Streams:
             stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
     def end_of(self, number: int) -> None:
-        """Push out everything buffered and mark the end of job *number* (0: the set-up) on both streams."""
+        """Push out everything buffered; where jobs follow one another unasked, mark the end of *number* (0: set-up)."""
         for stream in (sys.stdout, sys.stderr):
             # Not contextlib.suppress, here and below: this runs for every job.
             try:  # noqa: SIM105
@@ -54,6 +55,8 @@ class Streams:
             except Exception:  # noqa: BLE001, S110 — user code may have closed or replaced it
                 pass
         self._flush_all(None)
+        if not self._marked:
+            return
         mark = self._mark % number
         for fd in self._copies:
             try:  # noqa: SIM105
@@ -74,7 +77,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cancellation = Cancellation(options.cancel)
     signal.signal(CANCEL_SIGNAL, cancellation.on_signal)
-    streams = Streams(options.nonce)
+    streams = Streams(options.nonce, marked=options.short)
     send = _sender(channel)
     try:
         algorithm, signature, phases = _set_up(options)

@@ -97,7 +97,9 @@ class Slot:
             return
         self.child = child
         self._decoder = Decoder()
-        self._output = ChildOutput({"stdout": child.stdout, "stderr": child.stderr}, child.nonce, self._on_line)
+        self._output = ChildOutput(
+            {"stdout": child.stdout, "stderr": child.stderr}, child.nonce, self._on_line, marked=self._recipe.short
+        )
         self._results.clear()
         self._setup_lines.clear()
         self._setup_error = self._channel_error = None
@@ -262,6 +264,8 @@ class Slot:
         cold = not self._cold_start or self._failures > 0
         self._failures = 0
         self.is_ready = True
+        if self._output is not None and not self._recipe.short:
+            self._output.has_all_of(0)
         self._cold_start = cold_start(hello, time.monotonic() - self.child.started)
         self._observer.ready(self.index, hello, cold)
         self._send_waiting()
@@ -282,6 +286,8 @@ class Slot:
             self.jobs.popleft()
             self._end(job, self._verdict(job, self._results.pop(job.number)))
             self._begin_head()
+            if self.is_ready and self.jobs and not self.jobs[0].number:
+                self._send_waiting()
         if self.is_ready and not self.jobs:
             self._maybe_recycle()
 
@@ -293,6 +299,9 @@ class Slot:
             if job.number:
                 continue
             if self._is_used_up() or not job.is_prepared:
+                break
+            if job is not self.jobs[0] and not self._recipe.short:
+                # Nothing marks the end of what the one before it prints.
                 break
             job.number = self._next_number
             if job.claimed_cold:

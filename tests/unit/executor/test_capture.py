@@ -83,7 +83,10 @@ def test_everything_of_a_job_is_read_before_it_counts_as_complete() -> None:
     for descriptor in (out_read, err_read):
         os.set_blocking(descriptor, False)
     output = ChildOutput(
-        {"stdout": out_read, "stderr": err_read}, NONCE, lambda number, _stream, text: lines.append((number, text))
+        {"stdout": out_read, "stderr": err_read},
+        NONCE,
+        lambda number, _stream, text: lines.append((number, text)),
+        marked=True,
     )
     os.write(out_write, mark(0) + b"last words" + mark(1))
     os.write(err_write, mark(0))
@@ -92,4 +95,33 @@ def test_everything_of_a_job_is_read_before_it_counts_as_complete() -> None:
     assert output.has_all_of(1)
     assert lines == [(1, "last words"), (1, "more")]
     for descriptor in (out_read, out_write, err_read, err_write):
+        os.close(descriptor)
+
+
+def test_what_a_child_without_marks_printed_is_taken_in_when_its_job_ends() -> None:
+    lines: list[tuple[int, str, str]] = []
+    out_read, out_write = os.pipe()
+    err_read, err_write = os.pipe()
+    for descriptor in (out_read, err_read):
+        os.set_blocking(descriptor, False)
+    output = ChildOutput(
+        {"stdout": out_read, "stderr": err_read},
+        NONCE,
+        lambda number, stream, text: lines.append((number, stream, text)),
+        marked=False,
+    )
+    os.write(out_write, b"set-up")
+    assert output.has_all_of(0)
+    os.write(out_write, b"one\nno end")
+    os.write(err_write, b"error\n")
+    assert output.read(out_read)
+    assert output.has_all_of(1)
+    os.write(out_write, b"two\n")
+    os.close(err_write)
+    assert output.has_all_of(2)
+    assert lines == [
+        (0, "stdout", "set-up"), (1, "stdout", "one"), (1, "stdout", "no end"), (1, "stderr", "error"),
+        (2, "stdout", "two"),
+    ]  # fmt: skip
+    for descriptor in (out_read, out_write, err_read):
         os.close(descriptor)
