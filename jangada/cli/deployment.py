@@ -38,7 +38,7 @@ def list_all(as_json: bool) -> None:
         print_json(one.raw for one in found)
     elif found:
         table = Table(box=None, pad_edge=False)
-        for heading in ("deployment", "runs", "tenant", "mode", "state", "replicas", "queued", "backlog"):
+        for heading in ("deployment", "runs", "tenant", "state", "replicas", "queued", "backlog"):
             table.add_column(heading, no_wrap=heading not in {"deployment", "runs"}, overflow="fold")
         for one in found:
             table.add_row(*_row(one))
@@ -131,7 +131,6 @@ def _row(one: Deployment) -> tuple[str, ...]:
         escape(one.name),
         escape(f"{one.algorithm} {one.algorithm_version}"),
         escape(one.tenant or "shared"),
-        one.mode,
         f"[{_STATE_STYLES.get(one.state, 'white')}]{one.state}[/]",
         f"{ready}/{wanted}",
         str(queued),

@@ -15,7 +15,8 @@ from rich.table import Table
 from jangada.cli.output import ends_cleanly, err, out, print_json
 from jangada.client import Client
 
-_AMOUNTS = ("attempts", "run_s", "cpu_s", "gpu_s", "idle_s", "idle_gpu_s", "cost")
+_GPU = ("gpu_s", "idle_gpu_s")
+_AMOUNTS = ("attempts", "cpu_s", "idle_s", *_GPU, "cost")
 
 
 def _day(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
@@ -68,15 +69,18 @@ def _print_csv(lines: Sequence[dict[str, Any]]) -> None:
 
 
 def _table(lines: Sequence[dict[str, Any]]) -> Table:
+    has_gpu = any(line.get("gpu_type") for line in lines)
+    amounts = [name for name in _AMOUNTS if has_gpu or name not in _GPU]
     table = Table(box=None, pad_edge=False, show_footer=len(lines) > 1)
-    for heading in ("day", "tenant", "deployment", "gpu"):
-        table.add_column(heading, no_wrap=True)
-    for heading in _AMOUNTS:
+    for heading in ("day", "tenant", "deployment", *(["gpu"] if has_gpu else [])):
+        table.add_column(heading, no_wrap=heading == "day", overflow="fold")
+    for heading in amounts:
         total = sum((line.get(heading) or 0 for line in lines), start=0 if heading == "attempts" else 0.0)
-        table.add_column(heading, justify="right", footer=_number(total))
+        table.add_column(heading, justify="right", no_wrap=True, footer=_number(total))
     for line in lines:
-        names = (line["day"], line.get("tenant") or "-", line["deployment"], line.get("gpu_type") or "-")
-        table.add_row(*(escape(str(name)) for name in names), *(_number(line.get(name)) for name in _AMOUNTS))
+        names = [line["day"], line.get("tenant") or "-", line["deployment"]]
+        names += [line.get("gpu_type") or "-"] if has_gpu else []
+        table.add_row(*(escape(str(name)) for name in names), *(_number(line.get(name)) for name in amounts))
     return table
 
 

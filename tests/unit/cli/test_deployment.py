@@ -45,7 +45,7 @@ def test_the_list_has_a_line_for_each(run):
     result, _ = run([Answer(200, {"data": [BODY], "has_more": False})], "deployment", "list")
     assert result.exit_code == 0, result.stderr
     _, line = result.stdout.splitlines()
-    assert line.split()[:7] == ["acme-ocr", "doc-ocr", "1.0.0", "acme", "on-demand", "waiting", "0/2"]
+    assert line.split()[:6] == ["acme-ocr", "doc-ocr", "1.0.0", "acme", "waiting", "0/2"]
     assert "12.5 s" in line
 
 
@@ -117,7 +117,11 @@ def test_usage_is_a_table_with_a_total(run):
     heading, first, _, total = result.stdout.splitlines()
     assert heading.split()[-1] == "cost"
     assert first.split()[-1] == "6.50"
-    assert total.split() == ["6", "8.00", "6.00", "0.00", "20.00", "0.00", "13.00"]
+    assert total.split() == ["6", "6.00", "20.00", "13.00"]
+    assert "gpu" not in heading
+    result, _ = run([Answer(200, {"data": [LINE, LINE | {"gpu_type": "A100", "gpu_s": 2.5}]})], "usage")
+    assert "A100" in result.stdout
+    assert result.stdout.splitlines()[-1].split() == ["6", "6.00", "20.00", "2.50", "0.00", "13.00"]
 
 
 def test_usage_as_csv_and_json(run):
