@@ -139,13 +139,38 @@ def test_a_canary_is_scaled_by_its_own_queue():
     assert {name: one.replicas for name, one in wanted.items()} == {"ocr": 0, "ocr.canary": 1}
 
 
+def test_a_canary_that_ended_is_forgotten_once_its_queue_is_empty_and_no_submit_can_be_on_its_way():
+    stage = Stage(replace(WISH, algorithm_version="1.0.0", canary=Canary("1.0.0", 0.0, 5, NOW)))
+    stage.store.insert(stage.wish)
+    stage.submit(1, queue="dep.ocr.canary")
+
+    def canary_after(seconds: float) -> Canary | None:
+        stage.turn(seconds)
+        found = stage.store.get("ocr")
+        assert found is not None
+        return found.canary
+
+    assert canary_after(120) is not None
+    stage.queue.drop("dep.ocr.canary", ["job_0"])
+    assert canary_after(1) is None
+
+
+def test_a_canary_that_ended_just_now_is_kept_a_while_though_its_queue_is_empty():
+    stage = Stage(replace(WISH, algorithm_version="1.0.0", canary=Canary("1.0.0", 0.0, 5, NOW)))
+    stage.store.insert(stage.wish)
+    stage.turn(30)
+    found = stage.store.get("ocr")
+    assert found is not None
+    assert found.canary is not None
+
+
 def test_an_emptied_queue_does_not_look_like_a_crowd():
-    stage = Stage()
+    stage = Stage(replace(WISH, scaling=ScalingPolicy(maximum=50, target_s=10)))
     stage.submit(500)
     stage.turn()
     stage.queue.drop("dep.ocr", [f"job_{at}" for at in range(500)])
-    stage.submit(1)
-    assert stage.turn(70).replicas == 1
+    stage.submit(20)
+    assert stage.turn(2).replicas == 3  # 20 s of work, within 10 s and a run less a start
 
 
 def test_quiet_lanes_cost_no_writes():
