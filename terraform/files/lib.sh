@@ -209,6 +209,9 @@ main() {
   esac
   # What came as an upload does not stay, whatever happens.
   [ "$mode" = check ] || trap 'rm -f "$here/given-secrets"' EXIT
+  if [ "$mode" = check ] && ! sha256sum --check --quiet .sums >/dev/null 2>&1; then
+    changed "the files in $here" || true
+  fi
   apply
   _forget_old
   if [ "$mode" = apply ]; then

@@ -96,9 +96,11 @@ confirm() {
 
 remove() {
   systemctl disable --quiet --now jangada-firewall 2>/dev/null || true
-  rm -rf "$secrets" /etc/jangada/firewall-before.nft
+  rm -rf /etc/jangada/firewall-before.nft
   systemctl daemon-reload
-  if [ "${JANGADA_WIPE_DATA:-no}" = yes ]; then rm -rf "$DATA_PATH"; fi
+  if [ "${JANGADA_WIPE_DATA:-no}" = yes ]; then rm -rf "$DATA_PATH" "$secrets"; fi
+  # Where they were made they stay with the data, which is of no use without them.
+  [ -f "$secrets/version" ] || rm -rf "$secrets"
   rmdir /etc/jangada 2>/dev/null || true
   # Docker Engine stays: it may serve others.
 }

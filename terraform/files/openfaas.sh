@@ -19,19 +19,31 @@ apply() {
     --env JANGADA_PUBLIC_URL="$PUBLIC_URL" \
     --volume /var/run/docker.sock:/var/run/docker.sock --volume "$function_secrets:$function_secrets" \
     --volume "$DATA_PATH/gateway:/var/lib/jangada" --volume "$folder:/run/secrets:ro" \
-    --volume "$here:/opt/apply:ro" -- --host "$PRIVATE_ADDRESS" --port 8080
+    --volume "$state/roles:/opt/roles:ro" -- --host "$PRIVATE_ADDRESS" --port 8080
   healthy 60 "the gateway does not answer on $PRIVATE_ADDRESS:8080" "docker logs $name" \
     curl --fail --silent --max-time 5 "http://$PRIVATE_ADDRESS:8080/healthz"
   functions
+  [ "$mode" = check ] || first_key
 }
 
-# The gateway's own image reads stack.yml; the platform's addresses go to the functions as secrets.
+# The platform shows the first admin key once, in a log; it is kept beside the other secrets for infra.sh key.
+first_key() {
+  [ ! -s "$secrets/first-admin-key" ] || return 0
+  local key
+  key="$(printf 'user = "admin:%s"\n' "$(secret gateway-password)" \
+    | curl --silent --max-time 20 --config - "http://$PRIVATE_ADDRESS:8080/system/logs?name=auth" \
+    | sed -n 's/.*shown this once: \(jgd_[A-Za-z0-9_-]*\).*/\1/p' | head -1)"
+  [ -z "$key" ] || (umask 377 && printf '%s\n' "$key" >"$secrets/first-admin-key")
+}
+
+# The gateway's own image reads stack.yml; the platform's addresses go to the functions as secrets. It sees the folder
+# above this one, since this one is replaced with every upload.
 functions() {
   local image said code=0 arguments=()
   for image in $FUNCTION_IMAGES; do image_here "$image" || true; done
   [ "$mode" = apply ] || arguments=(--check)
-  said="$(docker exec "$name" python /opt/apply/deploy_functions.py --gateway "http://$PRIVATE_ADDRESS:8080" \
-    --stack /opt/apply/stack.yml --release "$RELEASE" --image-prefix "$IMAGE_PREFIX" \
+  said="$(docker exec "$name" python /opt/roles/openfaas/deploy_functions.py --gateway "http://$PRIVATE_ADDRESS:8080" \
+    --stack /opt/roles/openfaas/stack.yml --release "$RELEASE" --image-prefix "$IMAGE_PREFIX" \
     --secrets-version "$SECRETS_VERSION" ${arguments[@]+"${arguments[@]}"} 2>&1)" || code=$?
   case "$code" in
     0) ;;

@@ -19,7 +19,7 @@ apply() {
   if [ "$SECRETS_VERSION" -gt "$version" ]; then
     rotate redis-password
     rotate gateway-password
-    printf '%s\n' "$SECRETS_VERSION" >"$secrets/version.new"
+    (umask 077 && printf '%s\n' "$SECRETS_VERSION" >"$secrets/version.new")
     mv "$secrets/version.new" "$secrets/version"
     changed "has version $SECRETS_VERSION"
   fi
@@ -56,7 +56,7 @@ write() {
   changed "makes $1"
 }
 
-# The role node takes the folder away with it: the others still need it now.
+# What was made stays with the data, unless that goes too: see the role node.
 remove() { :; }
 
 main "$@"

@@ -22,7 +22,8 @@ locals {
     for name, files in local.files : name => join("\n", concat(
       ["set -euo pipefail", "umask 077", "new=${local.folder}.new", "rm -rf \"$new\"", "mkdir -p \"$new\""],
       [for file, content in files : "base64 -d >\"$new/${file}\" <<'EOF'\n${base64encode(content)}\nEOF"],
-      ["rm -rf ${local.folder}", "mv \"$new\" ${local.folder}", ""],
+      # apply.sh --check sees by these whether somebody changed them.
+      ["(cd \"$new\" && sha256sum * >.sums)", "rm -rf ${local.folder}", "mv \"$new\" ${local.folder}", ""],
     ))
   }
   sudo = { for name, host in var.hosts : name => host.ssh_user == "root" ? "" : "sudo -n " }

@@ -1,0 +1,292 @@
+"""
+From bare servers to a job answered over HTTPS, and what comes after: one story, in order.
+
+n1 has gateway and edge, n2 the data, n3 runs executors and is reached as a user with sudo.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from scripts.infra.terraform import Terraform
+from tests.docker_engine import ROOT, base_image, build, build_function, docker
+from tests.integration.terraform.lab.servers import Lab
+from tests.requires import requires_program
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
+PREFIX, RELEASE = "jangada-lab", "0.1.0"
+FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/handler.py"))
+STAND_INS = ROOT / "tests" / "integration" / "docker"
+CONFIGURATION = ROOT / "terraform" / "environments" / "lab"
+GIVEN = "given-by-the-operator-4711"
+# The stand-in for MongoDB knows no users, and another command.
+MONGO = [
+    "python", "-c", "from nx_27017.nx_27017 import main; main()", "--host", "ADDRESS", "-p", "27017", "--data-dir",
+    "/data/db", "--journal-mode", "WAL", "--log-file", "/dev/null", "--pid-file", "/tmp/mongo.pid",
+]  # fmt: skip
+
+
+class Site:
+    """The lab and what is written about it."""
+
+    def __init__(self, lab: Lab, folder: Path) -> None:
+        self.lab = lab
+        self.folder = folder
+        self.state = folder / "terraform.tfstate"
+        self.variables: dict[str, Any] = {
+            "hosts": {
+                "n1": self.host("n1", ["gateway", "edge"]),
+                "n2": self.host("n2", ["redis", "mongo"]),
+                "n3": self.host("n3", ["cpu"]) | {"ssh_user": "admin"},
+            },
+            "executors": {"langid": {"algorithm": "text-langid", "slots": 2}},
+            "release": RELEASE,
+            "image_prefix": PREFIX,
+            "redis_image": f"{PREFIX}/redis:1",
+            "mongodb": {"image": f"{PREFIX}/mongo:1", "authentication": False, "command": MONGO},
+            "domain": lab.address("n1"),
+            "tls": "internal",
+            "admin_cidrs": [lab.admin_cidr],
+            "ssh_key_file": str(lab.key),
+            "ssh_timeout": "20s",
+            "manage_sysctl": False,
+        }
+
+    def host(self, server: str, roles: list[str]) -> dict[str, Any]:
+        return {"address": self.lab.address(server), "host_key": self.lab.host_key(server), "roles": roles}
+
+    @property
+    def file(self) -> Path:
+        file = self.folder / "lab.tfvars.json"
+        file.write_text(json.dumps(self.variables))
+        return file
+
+    @property
+    def environ(self) -> dict[str, str]:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("JANGADA_", "TF_", "SSH_"))}
+        # A stale agent alone would break Terraform's connection.
+        stale = {"SSH_AUTH_SOCK": "/nowhere", "TF_DATA_DIR": str(self.folder / "data")}
+        return clean | stale | {"TF_VAR_secrets": json.dumps({"redis-password": GIVEN})}
+
+    def infra(self, command: str, *more: str, expect: int = 0) -> str:
+        line = [ROOT / "scripts" / "infra.sh", command, "lab", "--var-file", self.file, "--state", self.state, *more]
+        done = subprocess.run(line, env=self.environ, capture_output=True, text=True, timeout=600)
+        assert done.returncode == expect, f"infra.sh {command}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout + done.stderr
+
+    def up(self, *more: str, expect: int = 0) -> str:
+        return self.infra("up", "--yes", *more, expect=expect)
+
+    def job(self) -> dict[str, Any]:
+        """A job's answer through the public address."""
+        certificate = self.folder / "root.crt"
+        certificate.write_text(
+            self.lab.run("n1", "cat /var/lib/caddy/.local/share/caddy/pki/authorities/local/root.crt")
+        )
+        answer = requests.post(
+            f"https://{self.lab.address('n1')}/v1/jobs",
+            json={"algorithm": "text-langid", "input": {"texts": ["Bom dia, como vai a senhora?"]}},
+            headers={"Authorization": f"Bearer {self.infra('key').strip()}", "Prefer": "wait=30"},
+            verify=str(certificate),
+            timeout=60,
+        )
+        assert answer.status_code < 300, answer.text
+        return answer.json()
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    requires_program("terraform")
+    requires_program("ssh")
+    requires_program("debootstrap")
+    base = base_image()
+    for name in ("redis", "mongo"):
+        build(STAND_INS / name, f"{PREFIX}/{name}:1", BASE_IMAGE=base)
+    for file, name, argument in (
+        ("deploy/compose/gateway.Dockerfile", "gateway", "BASE_IMAGE"),
+        ("executors/cpu.Dockerfile", "text-langid", "PYTHON_IMAGE"),
+    ):
+        docker(
+            "build", "--quiet", "-f", str(ROOT / file), "--build-arg", f"{argument}={base}",
+            "--build-arg", "ALGORITHM=text-langid", "--tag", f"{PREFIX}/jangada-{name}:{RELEASE}", str(ROOT),
+            within_s=600,
+        )  # fmt: skip
+    for name in FUNCTIONS:
+        build_function(ROOT / "functions" / name, f"{PREFIX}/jangada-{name}:{RELEASE}")
+    # ssh refuses a key below a folder that others may write to; the tests' own folder is not always so.
+    with tempfile.TemporaryDirectory() as folder:
+        lab = Lab(Path(folder))
+        try:
+            lab.open()
+            for server in ("n1", "n2", "n3"):
+                lab.start(server)
+            lab.load("n1", *(f"{PREFIX}/jangada-{name}:{RELEASE}" for name in ("gateway", *FUNCTIONS)))
+            lab.load("n2", f"{PREFIX}/redis:1", f"{PREFIX}/mongo:1")
+            lab.load("n3", f"{PREFIX}/jangada-text-langid:{RELEASE}")
+            yield Site(lab, Path(folder))
+        finally:
+            lab.close()
+
+
+def test_wrong_keys_and_servers_that_are_not_there_are_refused_before_anything_is_touched(site):
+    right = site.variables["hosts"]
+    site.variables["hosts"] = right | {
+        "n2": right["n2"] | {"host_key": right["n1"]["host_key"]},
+        "n3": right["n3"] | {"address": site.lab.address("n9")},
+    }
+    try:
+        said = site.up(expect=2)
+    finally:
+        site.variables["hosts"] = right
+    assert "n2" in said and "another host key" in said  # noqa: PT018 - one line for each server
+    assert "n3" in said and "cannot be reached" in said  # noqa: PT018
+    assert site.lab.run("n1", "ls /var/lib/jangada", expect=2)
+
+
+def test_from_bare_servers_to_a_job_over_https(site):
+    said = site.up()
+    assert "answers" in said
+    assert "scripts/infra.sh key" in said
+    done = site.job()
+    assert done["status"] == "succeeded"
+    assert done["output"]["langs"][0]["lang"] == "pt"
+
+
+def test_there_is_nothing_left_to_do(site):
+    terraform = Terraform(CONFIGURATION, var_files=[site.file], state=site.state, environ=site.environ)
+    assert terraform.plan(site.folder / "plan") is False
+    assert "nothing to do" in site.up()
+    assert "every server is as it was left" in site.infra("drift")
+
+
+def test_no_secret_is_in_state_or_plan(site):
+    terraform = Terraform(CONFIGURATION, var_files=[site.file], state=site.state, environ=site.environ)
+    assert terraform.plan(site.folder / "plan", variables={"secrets_version": "7"})
+    names = site.lab.run("n1", "ls /etc/jangada/secrets").split()
+    values = [site.lab.run("n1", f"cat /etc/jangada/secrets/{name}").strip() for name in names if name != "version"]
+    assert GIVEN in values
+    assert len(values) >= 4
+    for file in (site.state, site.folder / "plan"):
+        text = file.read_bytes()
+        assert [value for value in values if value.encode() in text] == []
+    # Nor in what containers are started with, nor in files that others may read.
+    for server in ("n1", "n2", "n3"):
+        started = site.lab.run(server, "docker inspect $(docker ps -aq)")
+        assert [value for value in values if value in started] == []
+        assert site.lab.run(server, f"grep -rlF {GIVEN} /var/lib/jangada /tmp || true").strip() == ""
+        assert site.lab.run(server, "find /etc/jangada/secrets -type f -perm /077") == ""
+
+
+def test_only_the_edge_is_open(site):
+    def is_open(server: str, port: int) -> bool:
+        with socket.socket() as probe:
+            probe.settimeout(2)
+            return probe.connect_ex((site.lab.address(server), port)) == 0
+
+    assert is_open("n1", 443)
+    assert not is_open("n1", 8080)
+    assert not is_open("n2", 6379)
+    assert not is_open("n2", 27017)
+    # A port that Docker publishes skips the chains that most firewalls are written in.
+    site.lab.run(
+        "n2", f"docker run -d --rm --name stray -p 7777:7777 {PREFIX}/redis:1 redis-server --port 7777 --bind 0.0.0.0"
+    )
+    assert not is_open("n2", 7777)
+    site.lab.run("n2", "docker stop -t 1 stray")
+
+
+def test_what_broke_halfway_is_done_again(site):
+    right = site.variables["executors"]
+    site.variables["executors"] = right | {"nothing": {"algorithm": "no-such"}}
+    try:
+        said = site.up(expect=1)
+    finally:
+        site.variables["executors"] = right
+    assert "executor on n3: cannot fetch the image jangada-lab/jangada-no-such" in said
+    assert "to do:" in said
+    said = site.up()
+    assert "n3: executor: changed=0" in said
+    assert "n1:" not in said
+    assert "nothing to do" in site.up()
+
+
+def test_drift_is_found_and_repaired_on_that_server_only(site):
+    site.lab.run("n3", "rm -rf /etc/jangada/executor && docker rm --force jangada-executor-langid-1")
+    site.lab.run("n3", "nft delete table inet jangada")
+    said = site.infra("drift", expect=3)
+    assert "n3: executor differs" in said
+    assert "n3: node differs" in said
+    assert "n1" not in said
+    assert "n2" not in said
+    said = site.up()
+    assert "n3: executor: starts the container jangada-executor-langid-1" in said
+    assert "n3: node: loads the firewall" in said
+    assert "n1: " not in said
+    assert "n2: " not in said
+    assert "every server is as it was left" in site.infra("drift")
+    assert site.job()["status"] == "succeeded"
+
+
+def test_secrets_change_and_everything_goes_on(site):
+    before = site.lab.run("n1", "cat /etc/jangada/secrets/gateway-password")
+    started = site.lab.run("n2", "docker inspect -f '{{.State.StartedAt}}' jangada-redis")
+    site.variables["secrets_version"] = 2
+    site.up()
+    assert site.lab.run("n1", "cat /etc/jangada/secrets/gateway-password") != before
+    assert site.job()["status"] == "succeeded"
+    # Redis learnt of it while it ran.
+    assert site.lab.run("n2", "docker inspect -f '{{.State.StartedAt}}' jangada-redis") == started
+    assert "nothing to do" in site.up()
+
+
+def test_more_replicas_and_a_server_less(site):
+    site.variables["executors"] = {"langid": {"algorithm": "text-langid", "replicas": 2}}
+    site.up()
+    count = "docker ps --filter label=io.jangada.role=executor --format '{{.Names}}' | wc -l"
+    assert site.lab.run("n3", count).strip() == "2"
+    site.variables["executors"] = {}
+    assert "n3: executor: removed" in site.up()
+    assert site.lab.run("n3", count).strip() == "0"
+    site.lab.run("n3", "test ! -e /etc/jangada/executor")
+
+
+def test_gpus_are_counted_before_anything_is_started(site):
+    lab, role = site.lab, "/tmp/gpu/node"
+    lab.run("n3", f"mkdir -p /tmp/gpu && cp -r /var/lib/jangada/roles/node {role}")
+    lab.run("n3", f"sed -i \"s/GPUS='0'/GPUS='2'/\" {role}/config.env")
+    check = f"bash {role}/apply.sh --check 2>&1"
+    assert "nvidia-smi says nothing, and 2 GPUs are expected" in lab.run("n3", check, expect=1)
+    one = "0, GPU-6c61a8a4-7e3a-4f0e-9f3a-1d2b5d0a7c11, 24576 MiB, 550.54.14"
+    fake = "cat >/usr/local/bin/nvidia-smi && chmod +x /usr/local/bin/nvidia-smi"
+    lab.run(
+        "n3", fake, text="#!/bin/sh\necho 'NVIDIA-SMI has failed because it could not communicate with the driver.'\n"
+    )
+    assert "0 GPUs are there, and 2 are expected" in lab.run("n3", check, expect=1)
+    lab.run("n3", fake, text=f"#!/bin/sh\necho '{one}'\n")
+    assert "node on n3: 1 GPUs are there, and 2 are expected" in lab.run("n3", check, expect=1)
+    lab.run("n3", fake, text=f"#!/bin/sh\necho '{one}'\necho '{one.replace('0, GPU-6', '1, GPU-7')}'\n")
+    assert "nvidia-container-runtime is missing" in lab.run("n3", check, expect=1)
+    lab.run("n3", "ln -s /bin/true /usr/local/bin/nvidia-container-runtime")
+    # What is left to say is that the copied folder is not the one that was uploaded.
+    assert "changed=1" in lab.run("n3", check, expect=3)
+
+
+def test_destroy_leaves_the_servers_clean_and_the_data_where_it_was(site):
+    site.infra("destroy", "--yes")
+    for server in ("n1", "n2", "n3"):
+        assert site.lab.run(server, "docker ps --all --quiet") == ""
+        assert "jangada" not in site.lab.run(server, "nft list tables; systemctl list-unit-files")
+        site.lab.run(server, "test ! -e /var/lib/jangada/roles")
+    assert site.lab.run("n2", "ls /etc/jangada 2>/dev/null || true") == ""
+    assert "appendonlydir" in site.lab.run("n2", "ls /var/lib/jangada/data/redis")
+    assert "jangada.db" in site.lab.run("n2", "ls /var/lib/jangada/data/mongo")
