@@ -68,6 +68,7 @@ def main() -> None:
         observer=metrics,
     )
     signal.signal(signal.SIGTERM, lambda *_: loop.stop())
+    start.rarely_collect()
     try:
         loop.run()
     finally:

@@ -86,17 +86,19 @@ class Cancellation:
 class JobContext(Context):
     """A `Context` whose working folder is made when it is first asked for: most short jobs never need one."""
 
-    _folder: Path
+    _folder: str
 
     @property
     def work_dir(self) -> Path:
         """A folder of this attempt alone, empty when it begins; what is left in it is removed."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        return self._folder
+        folder = Path(self._folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     @work_dir.setter
-    def work_dir(self, folder: Path) -> None:
-        self._folder = folder
+    def work_dir(self, folder: str | Path) -> None:
+        # A path only when it is asked for: most short jobs never do.
+        self._folder = str(folder)
 
 
 class AttemptRunner:
@@ -178,7 +180,7 @@ class AttemptRunner:
                 self._send(frame)
 
         return JobContext(
-            work_dir=Path(job.work_dir),
+            work_dir=job.work_dir,  # type: ignore[arg-type]
             job_id=job.job_id,
             attempt=job.attempt,
             emit=emit,
