@@ -42,7 +42,12 @@ def main() -> int:
     parser.add_argument(
         "--out", type=Path, default=ROOT / "benchmarks" / "results", help="folder for autoscaling.json and .png"
     )
+    parser.add_argument(
+        "--live", action="store_true", help="instead: a short crowd on an embedded platform of its own (two minutes)"
+    )
     asked = parser.parse_args()
+    if asked.live:
+        return _live(asked.out, asked.seed)
     try:
         scenarios = _scenarios(asked)
     except (OSError, ValueError) as error:
@@ -63,6 +68,23 @@ def main() -> int:
     for line in failures:
         console.print(f"[red]{line}")
     return 1 if failures else 0
+
+
+def _live(out: Path, seed: int) -> int:
+    """The same policy on a platform that runs; fails when it did not scale up and back to zero."""
+    from benchmarks.node import live
+
+    console = Console(stderr=True)
+    with console.status("") as status:
+        found = live.run(seed, status.update)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "autoscaling_live.json").write_text(json.dumps(live.report(found), indent=1) + "\n")
+    live.draw(found, out / "autoscaling_live.png")
+    Console().print_json(data=live.report(found))
+    lacks = live.failures(found)
+    for line in lacks:
+        console.print(f"[red]{line}")
+    return 1 if lacks else 0
 
 
 def _scenarios(asked: argparse.Namespace) -> list[Scenario]:

@@ -29,6 +29,7 @@ _IGNORED_ENDS = (".pyc", ".pyo", ".swp", ".tmp", "~")
 _FUNCTIONS_ONLY = frozenset({"http", "wiring.py", "tenants"})
 _EXECUTORS_ONLY = frozenset({"executor"})
 _GATEWAY_ONLY = frozenset({"gateway"})
+_NODE_ONLY = frozenset({"node"})
 _NOBODY = frozenset({"client", "cli", "local"})
 
 Reload = Callable[[str], None]
@@ -43,16 +44,25 @@ class Concerned:
     gateway: bool = False
     functions: frozenset[str] = frozenset()
     algorithms: frozenset[str] = frozenset()
+    node: bool = False
 
     def __or__(self, other: Concerned) -> Concerned:
         return Concerned(
-            self.gateway or other.gateway, self.functions | other.functions, self.algorithms | other.algorithms
+            self.gateway or other.gateway,
+            self.functions | other.functions,
+            self.algorithms | other.algorithms,
+            self.node or other.node,
         )
 
     @property
     def parts(self) -> frozenset[str]:
-        """The supervisor's parts."""
-        return frozenset({f"executor:{name}" for name in self.algorithms} | ({"gateway"} if self.gateway else set()))
+        """The supervisor's parts. The node's replicas are executors too, and come again with their agent."""
+        parts = {f"executor:{name}" for name in self.algorithms}
+        if self.gateway:
+            parts.add("gateway")
+        if self.node or self.algorithms:
+            parts.add("node")
+        return frozenset(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +113,8 @@ class Watched:
             return executors
         if room in _GATEWAY_ONLY:
             return Concerned(gateway=True)
+        if room in _NODE_ONLY:
+            return Concerned(node=True)
         # The functions are the gateway's children and come again with it.
         return executors | Concerned(gateway=True)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from jangada.algorithms.manifest import AlgorithmManifest
 from jangada.deployments.node import Engine
-from jangada.node.engine import Condition, EngineError, Order, Seen, read_report
+from jangada.node.engine import Condition, EngineError, Order, Report, Seen, read_report
 
 WRONG_USAGE = 2
 """How an executor ends when a setting or a file is wrong."""
@@ -32,7 +32,7 @@ class _Replica:
     process: subprocess.Popen[bytes]
     ready_file: Path
     log: Path
-    is_ready: bool = False
+    report: Report | None = None
     killed_at: float | None = None
     """When it is killed, should it still run then."""
     is_hurried: bool = False
@@ -138,15 +138,13 @@ class ProcessEngine:
         if code is not None:
             asked = one.killed_at is not None
             note = "" if asked else f"{_ending(code)}: {_last_words(one.log)}"
-            return Seen(Condition.ENDED, note, will_not_mend=code == WRONG_USAGE and not one.is_ready)
+            return Seen(Condition.ENDED, note, will_not_mend=code == WRONG_USAGE and one.report is None)
         if one.killed_at is not None and time.monotonic() > one.killed_at:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(one.process.pid, signal.SIGKILL)
-        report = read_report(one.ready_file)
-        if report is None:
-            return Seen(Condition.STARTING)
-        one.is_ready = True
-        return Seen(Condition.READY, report=report)
+        if one.report is None:
+            one.report = read_report(one.ready_file)
+        return Seen(Condition.STARTING) if one.report is None else Seen(Condition.READY, report=one.report)
 
 
 def gpu_environ(order: Order) -> dict[str, str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import signal
 
+from jangada.clock import utc_now
 from jangada.deployments.deployment import GpuNeed, Resources, Timeouts
+from jangada.deployments.replica import ReplicaStatus
 from tests.integration.node.rig import Rig
 from tests.servers import until
 
@@ -160,3 +162,21 @@ def test_what_wishes_for_no_gpu_sees_none(rig: Rig):
     agent = rig.agent()
     rig.await_ready("plain", 1)
     assert [one.environ()["CUDA_VISIBLE_DEVICES"] for one in agent.executors()] == [""]
+
+
+def test_a_new_rollout_replaces_the_replicas_and_no_job_is_lost(rig: Rig):
+    one = rig.deploy("rolled", "sleeps", scaling={"minimum": 2, "maximum": 2})
+    agent = rig.agent()
+    before = {replica.id for replica in rig.await_ready("rolled", 2)}
+    jobs = [rig.submit(one, {"seconds": 0.2}) for _ in range(30)]
+    rig.change("rolled", rollout=one.rollout + 1, rolled_at=utc_now())
+
+    def is_replaced() -> bool:
+        live = rig.live("rolled")
+        assert any(replica.status is ReplicaStatus.READY for replica in live)
+        return {replica.rollout for replica in live} == {one.rollout + 1}
+
+    until(is_replaced, 60, 0.05)
+    assert rig.outcomes(jobs) == {"succeeded": 30}
+    assert not before & {replica.id for replica in rig.await_ready("rolled", 2)}
+    assert len(agent.executors()) == 2

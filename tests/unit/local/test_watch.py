@@ -31,13 +31,14 @@ def watched(tmp_path):
         ("functions/a/handler.py", set(), {"a"}),
         ("functions/a/deep/x.html", set(), {"a"}),
         ("template/t/index.py", set(), {"a", "b"}),
-        ("executors/one/algorithm.py", {"executor:one"}, set()),
-        ("executors/shared/x.py", {"executor:one"}, set()),
-        ("jangada/executor/loop.py", {"executor:one", "executor:two"}, set()),
+        ("executors/one/algorithm.py", {"executor:one", "node"}, set()),
+        ("executors/shared/x.py", {"executor:one", "node"}, set()),
+        ("jangada/executor/loop.py", {"executor:one", "executor:two", "node"}, set()),
+        ("jangada/node/agent.py", {"node"}, set()),
         ("jangada/http/app.py", set(), {"a", "b"}),
         ("jangada/gateway/proxy.py", {"gateway"}, set()),
-        ("jangada/jobs/queue.py", {"gateway", "executor:one", "executor:two"}, set()),
-        ("jangada/errors.py", {"gateway", "executor:one", "executor:two"}, set()),
+        ("jangada/jobs/queue.py", {"gateway", "executor:one", "executor:two", "node"}, set()),
+        ("jangada/errors.py", {"gateway", "executor:one", "executor:two", "node"}, set()),
         ("jangada/cli/main.py", set(), set()),
         ("stack.yml", {"gateway"}, set()),
         ("README.md", set(), set()),
@@ -63,14 +64,14 @@ def test_changed_new_and_removed_files_are_seen_once(watched):
     assert watch.look() == frozenset()
     file = watched.root / "executors" / "one" / "algorithm.py"
     file.write_text("1")
-    assert watch.look() == {"executor:one"}
+    assert watch.look() == {"executor:one", "node"}
     assert watch.look() == frozenset()
     file.write_text("2")
     # A clock that ticks slower than we write must not hide a change of the same size.
     os.utime(file, ns=(1, 1))
-    assert watch.look() == {"executor:one"}
+    assert watch.look() == {"executor:one", "node"}
     file.unlink()
-    assert watch.look() == {"executor:one"}
+    assert watch.look() == {"executor:one", "node"}
     assert len(ears.told) == 3
     assert "executors/one/algorithm.py changed: executor:one" in ears.told[0]
 
