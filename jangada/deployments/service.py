@@ -10,7 +10,7 @@ from jangada.algorithms.algorithm import AlgorithmRecord
 from jangada.algorithms.store import AlgorithmStore
 from jangada.clock import Clock, to_ms, utc_now
 from jangada.deployments import rules
-from jangada.deployments.deployment import Canary, Deployment, GpuNeed, Resources
+from jangada.deployments.deployment import Canary, Deployment, GpuNeed, Prices, Resources
 from jangada.deployments.plan import plan_of, require_within
 from jangada.deployments.queues import own_queue
 from jangada.deployments.scaling import ScalingPolicy
@@ -21,6 +21,7 @@ from jangada.errors import (
     ForbiddenError,
     InvalidRequestError,
     NotFoundError,
+    PlanExceededError,
     PreconditionFailedError,
 )
 from jangada.jobs.queue_view import QueueControl, QueueStats
@@ -126,10 +127,18 @@ class DeploymentService:
             is_implicit=False,
             canary=_begun(wished.canary, None, now),
         )
+        if not caller.is_admin:
+            made = replace(made, prices=_own_prices(made.prices, self._shared(record).prices, Prices()))
         self._require_allowed(made, caller)
         rules.check(made)
         if not self._store.insert(made):
             raise ConflictError(f"there is a deployment {made.name} already")
+        try:
+            # Again, now that it is there: of two that were wished for at once each would have overlooked the other.
+            self._require_allowed(made, caller)
+        except PlanExceededError:
+            self._store.delete(made.name, generation=made.generation)
+            raise
         self._queue.resume(made.queue)
         self._settle_default(made)
         _log.info("deployment.created", deployment=made.name, tenant_id=made.tenant_id, by=caller.key_id)
@@ -152,6 +161,8 @@ class DeploymentService:
         if made.algorithm_version != current.algorithm_version:
             made = replace(made, previous_version=current.algorithm_version)
         made = replace(made, canary=_ended(made, current.canary, now) or _begun(made.canary, current.canary, now))
+        if not caller.is_admin:
+            made = replace(made, prices=_own_prices(made.prices, current.prices))
         self._require_allowed(made, caller)
         rules.check(made)
         if not self._store.replace(made, generation=current.generation):
@@ -197,6 +208,10 @@ class DeploymentService:
             raise PreconditionFailedError(f"deployment {current.name} was changed by somebody else; read it again")
         _log.info("deployment.deleted", deployment=current.name, by=caller.key_id)
 
+    def _shared(self, record: AlgorithmRecord) -> Deployment:
+        """The shared deployment of an algorithm as it is."""
+        return self._store.get(record.name) or shared_deployment(record)
+
     def _require_may(self, made: Deployment, caller: Caller) -> None:
         if not caller.is_admin and made.tenant_id != caller.tenant_id:
             raise ForbiddenError(f"deployment {made.name} is not your tenant's: that takes the scope admin")
@@ -217,6 +232,17 @@ class DeploymentService:
             if same and other.is_default and other.name != made.name:
                 changed = replace(other, is_default=False, generation=other.generation + 1)
                 self._store.replace(changed, generation=other.generation)
+
+
+def _own_prices(wished: Prices, present: Prices, *untold: Prices) -> Prices:
+    """
+    The prices of a tenant's own deployment are the operator's to set: those of the algorithm's shared one at first.
+
+    Raises `ForbiddenError` when it is wished otherwise.
+    """
+    if wished not in (present, *untold):
+        raise ForbiddenError("prices: only an administrator sets them", extra={"scope": "admin"})
+    return present
 
 
 def _begun(wished: Canary | None, known: Canary | None, now: datetime) -> Canary | None:

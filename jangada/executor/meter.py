@@ -20,6 +20,8 @@ from jangada.jobs.execution import Completion
 from jangada.jobs.orders import parse
 
 FLUSH_S = 5.0
+IDLE_FLUSH_S = 60.0
+"""The same while no attempt ends: idle executors write little."""
 LOOK_S = 0.5
 """How often idle slots are counted."""
 
@@ -141,9 +143,10 @@ class Meter:
             now = time.monotonic()
             self.idle(self._idle_slots() * (now - looked))
             looked = now
-            if now - flushed >= FLUSH_S:
+            if now - flushed >= (FLUSH_S if self._sums or self._unwritten else IDLE_FLUSH_S):
                 self.flush()
                 flushed = now
+        self.idle(self._idle_slots() * (time.monotonic() - looked))
 
 
 def used_by(metrics: Mapping[str, float | None], *, has_gpu: bool) -> Used:

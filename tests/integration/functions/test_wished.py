@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from flask.testing import FlaskClient
 from functions.deployments.handler import create_app
 from jangada.algorithms.algorithm import AlgorithmRecord
 from jangada.algorithms.manifest import Limits
+from jangada.deployments.deployment import Deployment
 from jangada.deployments.node import Gpu, Node
 from jangada.deployments.replica import ReplicaStatus, Wanted
 from jangada.deployments.scaling import Reason
@@ -275,6 +277,31 @@ def test_a_plan_counts_all_of_a_tenants_deployments_and_changes_too(api: Api):
     assert api.create(headers=mine, name="second", scaling={"max": 1}).status_code == 201
     assert api.patch({"scaling": {"max": 3}}, headers=mine).status_code == 403
     assert api.patch({"paused": True}, headers=mine).status_code == 200
+
+
+def test_of_two_that_are_wished_for_at_once_the_plan_overlooks_none(api: Api, monkeypatch: pytest.MonkeyPatch):
+    api.bind(max_deployments=1)
+    store = api.services.deployments
+    insert = store.insert
+
+    def with_another(wish: Deployment) -> bool:
+        assert insert(replace(wish, name="quicker"))
+        return insert(wish)
+
+    monkeypatch.setattr(store, "insert", with_another)
+    assert api.create(headers=api.as_("acme")).status_code == 403
+    assert [one.name for one in store.page()] == ["quicker"]
+
+
+def test_prices_are_the_operators(api: Api):
+    api.bind()
+    mine = api.as_("acme")
+    api.patch({"prices": {"cpu_s": 0.25}}, "doc-ocr")
+    assert api.create(headers=mine, prices={"cpu_s": 0.01}).status_code == 403
+    assert api.create(headers=mine).json["prices"] == {"cpu_s": 0.25, "gpu_s": 0.0}
+    assert api.patch({"prices": {"cpu_s": 0}}, headers=mine).status_code == 403
+    assert api.patch({"paused": True}, headers=mine).json["prices"]["cpu_s"] == 0.25
+    assert api.patch({"prices": {"cpu_s": 0.5}}).json["prices"]["cpu_s"] == 0.5
 
 
 def test_plans_are_listed_and_deleted(api: Api):
