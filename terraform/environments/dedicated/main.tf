@@ -1,4 +1,4 @@
-# Containers as servers, for tests and for trying things: tests/integration/terraform/lab makes them.
+# Servers that exist and that you reach by SSH. dedicated.tfvars.example shows what to write.
 
 terraform {
   required_version = ">= 1.11"
