@@ -8,7 +8,7 @@ TESTS := tests/unit tests/contract tests/algorithms/real tests/integration tests
 PYTEST := $(BIN)/python -m pytest
 ARGS ?=
 
-.PHONY: help install check fix test test-unit test-contract test-integration test-e2e chaos chaos-trials fuzz bats release-rehearsal bench demo up down lock openapi clean
+.PHONY: help install check fix test test-unit test-contract test-integration test-e2e chaos chaos-trials fuzz bats release-rehearsal bench demo up down lock openapi clean test-lab infra-up infra-plan infra-drift infra-status infra-destroy
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -48,6 +48,9 @@ test-integration: install  ## Real servers, real child processes
 test-e2e: install  ## Stories through the public API of an embedded platform
 	$(PYTEST) tests/e2e $(ARGS)
 
+test-lab: install  ## Servers (containers) from nothing to a running platform and back, the whole story (docs/deploy.md)
+	LAB=full $(PYTEST) tests/integration/terraform $(ARGS)
+
 chaos: install  ## Break everything for ten minutes, at moments that a seed decides, then count (CHAOS_SEED, CHAOS_SECONDS)
 	CHAOS_SECONDS=$${CHAOS_SECONDS:-600} $(PYTEST) tests/chaos/test_chaos.py -s $(ARGS)
 
@@ -78,6 +81,13 @@ up: .venv/.installed-local  ## Start the embedded platform and stay; Ctrl-C stop
 
 down: .venv/.installed-local  ## Stop it from elsewhere
 	@$(BIN)/jangada down
+
+# ENV is a folder in terraform/environments; ARGS are infra.sh's: --yes, --hosts a,b, --var-file FILE.
+infra-up:  ## Bring the servers of ENV=… to what terraform/environments/… says (docs/deploy.md)
+	@scripts/infra.sh up $${ENV:?dedicated, or another folder of terraform/environments} $(ARGS)
+
+infra-plan infra-drift infra-status infra-destroy:
+	@scripts/infra.sh $(@:infra-%=%) $${ENV:?dedicated, or another folder of terraform/environments} $(ARGS)
 
 openapi: install  ## Write docs/openapi.json from the code
 	$(BIN)/python scripts/openapi.py

@@ -24,6 +24,7 @@ from tests.integration.terraform.lab.servers import Lab
 from tests.requires import requires_program
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
+full = pytest.mark.skipif(os.environ.get("LAB") != "full", reason="make test-lab runs this")
 PREFIX, RELEASE = "jangada-lab", "0.1.0"
 FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/handler.py"))
 STAND_INS = ROOT / "tests" / "integration" / "docker"
@@ -205,6 +206,7 @@ def test_only_the_edge_is_open(site):
     site.lab.run("n2", "docker stop -t 1 stray")
 
 
+@full
 def test_what_broke_halfway_is_done_again(site):
     right = site.variables["executors"]
     site.variables["executors"] = right | {"nothing": {"algorithm": "no-such"}}
@@ -237,6 +239,7 @@ def test_drift_is_found_and_repaired_on_that_server_only(site):
     assert site.job()["status"] == "succeeded"
 
 
+@full
 def test_secrets_change_and_everything_goes_on(site):
     before = site.lab.run("n1", "cat /etc/jangada/secrets/gateway-password")
     started = site.lab.run("n2", "docker inspect -f '{{.State.StartedAt}}' jangada-redis")
@@ -249,6 +252,7 @@ def test_secrets_change_and_everything_goes_on(site):
     assert "nothing to do" in site.up()
 
 
+@full
 def test_more_replicas_and_a_server_less(site):
     site.variables["executors"] = {"langid": {"algorithm": "text-langid", "replicas": 2}}
     site.up()
@@ -290,3 +294,14 @@ def test_destroy_leaves_the_servers_clean_and_the_data_where_it_was(site):
     assert site.lab.run("n2", "ls /etc/jangada 2>/dev/null || true") == ""
     assert "appendonlydir" in site.lab.run("n2", "ls /var/lib/jangada/data/redis")
     assert "jangada.db" in site.lab.run("n2", "ls /var/lib/jangada/data/mongo")
+
+
+@full
+def test_what_was_destroyed_comes_back_with_its_data_and_goes_for_good(site):
+    site.variables["executors"] = {"langid": {"algorithm": "text-langid"}}
+    site.up()
+    # The same key and the same store: jobs of before are still there.
+    assert site.job()["status"] == "succeeded"
+    site.infra("destroy", "--yes", "--wipe-data")
+    for server in ("n1", "n2", "n3"):
+        assert site.lab.run(server, "find /etc/jangada /var/lib/jangada -type f 2>/dev/null || true") == ""
