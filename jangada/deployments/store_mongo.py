@@ -50,6 +50,7 @@ class MongoDeploymentStore:
         self._plans = database["plans"]
         self._nodes = database["nodes"]
         self._replicas = database["replicas"]
+        self._handovers = database["replica_handovers"]
 
     def create_indexes(self) -> None:
         """See `DeploymentStore`."""
@@ -165,6 +166,10 @@ class MongoDeploymentStore:
         return None
 
     def _take_over(self, seen: Document, document: Document) -> bool:
+        # An insert under one id has one winner on every server; a conditional update has not on FerretDB. Whoever dies
+        # here leaves a lease that ran out, which `free_replicas` removes.
+        if not _insert(self._handovers, {"_id": seen["replica_id"], "at_ms": document["started_ms"]}):
+            return False
         where = {"_id": seen["_id"], "replica_id": seen["replica_id"], "lease_ms": seen["lease_ms"]}
         change = {"$set": {name: value for name, value in document.items() if name != "_id"}}
         with translated():
@@ -207,6 +212,7 @@ class MongoDeploymentStore:
         """See `DeploymentStore`."""
         with translated():
             self._nodes.delete_many({"lease_ms": {"$lte": to_ms(now - FORGOTTEN_AFTER)}})
+            self._handovers.delete_many({"at_ms": {"$lte": to_ms(now - FORGOTTEN_AFTER)}})
             return self._replicas.delete_many({"lease_ms": {"$lte": to_ms(now)}}).deleted_count
 
     def replicas(self, lane: str | None = None) -> list[Replica]:
