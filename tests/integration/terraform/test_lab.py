@@ -11,7 +11,9 @@ import os
 import socket
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from scripts.infra.terraform import Terraform
 from tests.docker_engine import ROOT, base_image, build, build_function, docker
 from tests.integration.terraform.lab.servers import Lab
 from tests.requires import requires_program
+from tests.servers import until
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 full = pytest.mark.skipif(os.environ.get("LAB") != "full", reason="make test-lab runs this")
@@ -29,6 +32,7 @@ PREFIX, RELEASE = "jangada-lab", "0.1.0"
 FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/handler.py"))
 STAND_INS = ROOT / "tests" / "integration" / "docker"
 CONFIGURATION = ROOT / "terraform" / "environments" / "lab"
+AUTHORITY = "/var/lib/caddy/.local/share/caddy/pki/authorities/local/root.crt"
 GIVEN = "given-by-the-operator-4711"
 # The stand-in for MongoDB knows no users, and another command.
 MONGO = [
@@ -44,6 +48,7 @@ class Site:
         self.lab = lab
         self.folder = folder
         self.state = folder / "terraform.tfstate"
+        self.given = GIVEN
         self.variables: dict[str, Any] = {
             "hosts": {
                 "n1": self.host("n1", ["gateway", "edge"]),
@@ -77,7 +82,7 @@ class Site:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("JANGADA_", "TF_", "SSH_"))}
         # A stale agent alone would break Terraform's connection.
         stale = {"SSH_AUTH_SOCK": "/nowhere", "TF_DATA_DIR": str(self.folder / "data")}
-        return clean | stale | {"TF_VAR_secrets": json.dumps({"redis-password": GIVEN})}
+        return clean | stale | {"TF_VAR_secrets": json.dumps({"redis-password": self.given})}
 
     def infra(self, command: str, *more: str, expect: int = 0) -> str:
         line = [ROOT / "scripts" / "infra.sh", command, "lab", "--var-file", self.file, "--state", self.state, *more]
@@ -88,21 +93,30 @@ class Site:
     def up(self, *more: str, expect: int = 0) -> str:
         return self.infra("up", "--yes", *more, expect=expect)
 
-    def job(self) -> dict[str, Any]:
-        """A job's answer through the public address."""
+    def client(self) -> requests.Session:
+        """A client with the platform's first key, who trusts the lab's own authority."""
         certificate = self.folder / "root.crt"
-        certificate.write_text(
-            self.lab.run("n1", "cat /var/lib/caddy/.local/share/caddy/pki/authorities/local/root.crt")
-        )
-        answer = requests.post(
+        certificate.write_text(self.lab.run("n1", f"cat {AUTHORITY}"))
+        client = requests.Session()
+        client.verify = str(certificate)
+        client.headers["Authorization"] = f"Bearer {self.infra('key').strip()}"
+        return client
+
+    def submit(self, client: requests.Session, **headers: str) -> dict[str, Any]:
+        """A job through the public address."""
+        answer = client.post(
             f"https://{self.lab.address('n1')}/v1/jobs",
             json={"algorithm": "text-langid", "input": {"texts": ["Bom dia, como vai a senhora?"]}},
-            headers={"Authorization": f"Bearer {self.infra('key').strip()}", "Prefer": "wait=30"},
-            verify=str(certificate),
+            headers=headers,
             timeout=60,
         )
         assert answer.status_code < 300, answer.text
         return answer.json()
+
+    def job(self) -> dict[str, Any]:
+        """One that has ended."""
+        with self.client() as client:
+            return self.submit(client, Prefer="wait=30")
 
 
 @pytest.fixture(scope="module")
@@ -243,12 +257,53 @@ def test_drift_is_found_and_repaired_on_that_server_only(site):
 def test_secrets_change_and_everything_goes_on(site):
     before = site.lab.run("n1", "cat /etc/jangada/secrets/gateway-password")
     started = site.lab.run("n2", "docker inspect -f '{{.State.StartedAt}}' jangada-redis")
-    site.variables["secrets_version"] = 2
-    site.up()
+    site.variables["secrets_version"], site.given = 2, "another-one-0815"
+    said = site.up()
+    assert "n2: redis: writes /etc/jangada/redis/users.acl" in said
+    assert "n2: redis: changed=1" in said
     assert site.lab.run("n1", "cat /etc/jangada/secrets/gateway-password") != before
     assert site.job()["status"] == "succeeded"
-    # Redis learnt of it while it ran.
+    # Redis learnt of it while it ran, and takes the one before until the next time.
+    for password in (GIVEN, site.given, "neither"):
+        said = site.lab.run("n2", f"docker exec -e REDISCLI_AUTH={password} jangada-redis redis-cli ping 2>&1 || true")
+        assert ("PONG" in said) == (password != "neither")
     assert site.lab.run("n2", "docker inspect -f '{{.State.StartedAt}}' jangada-redis") == started
+    assert "nothing to do" in site.up()
+
+
+@full
+def test_a_release_is_rolled_out_and_no_job_is_lost(site):
+    # Another image under another tag, made where it is needed.
+    for server, names in (("n1", ["gateway", *FUNCTIONS]), ("n3", ["text-langid"])):
+        for name in names:
+            image = f"{PREFIX}/jangada-{name}"
+            site.lab.run(
+                server, f"docker build -q -t {image}:next -", text=f"FROM {image}:{RELEASE}\nLABEL release=next\n"
+            )
+    stopping = threading.Event()
+    with site.client() as client, ThreadPoolExecutor() as pool:
+
+        def submit() -> list[str]:
+            found = []
+            while not stopping.wait(0.5):
+                found.append(site.submit(client)["id"])
+            return found
+
+        submitting = pool.submit(submit)
+        try:
+            site.variables["release"] = "next"
+            said = site.up()
+        finally:
+            stopping.set()
+        ids = submitting.result(60)
+        assert "n1: openfaas: deploys the function router next" in said
+        assert "n3: executor: starts the container" in said
+        assert len(ids) >= 10
+
+        def status(job_id: str) -> str:
+            return client.get(f"https://{site.lab.address('n1')}/v1/jobs/{job_id}", timeout=30).json()["status"]
+
+        until(lambda: {status(job_id) for job_id in ids} == {"succeeded"}, 60, 1)
     assert "nothing to do" in site.up()
 
 
