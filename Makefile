@@ -65,7 +65,7 @@ fuzz: install  ## 10,000 malformed requests of each kind to a gateway (FUZZ_SEED
 bats:  ## The release scripts, each test in a repository of its own (needs bats, bats-assert, bats-support)
 	BATS_LIB_PATH=$${BATS_LIB_PATH:-/usr/lib/bats} bats $(ARGS) tests/bats
 
-release-rehearsal: install  ## The whole delivery line on this machine with every image, and back (needs Docker; a quarter of an hour)
+release-rehearsal: install  ## The whole delivery line on this machine with every image, and back (needs Docker)
 	RELEASE_IMAGES=all $(PYTEST) tests/e2e/test_release.py -s $(ARGS)
 
 bench: install  ## Every benchmark, results as JSON in benchmarks/results

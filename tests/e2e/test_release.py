@@ -158,7 +158,7 @@ def test_out_and_back(line, releases, deployer):
 def test_a_job_says_what_ran_it(line, releases):
     if not line.key:
         pytest.skip("nothing was deployed")
-    answer = line.submit("Bom dia, como vai a senhora?").json()
+    answer = line.outcome(line.submit("Bom dia, como vai a senhora?")).json()
     ran_by = {
         "algorithm_version": answer["algorithm_version"],
         "image_digest": releases[0].digests[f"jangada-{ALGORITHM}"],
