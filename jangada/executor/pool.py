@@ -47,6 +47,7 @@ class SlotPool:
         self._stopped = False
         self._watched: dict[int, list[int]] = {}
         self._memory_check_at = 0.0
+        self._served_at = 0.0
         self._gathers = recipe.short
         oom_watch = memory.OomWatch()
         self.slots = [
@@ -64,10 +65,13 @@ class SlotPool:
 
     def serve(self, timeout_s: float | None) -> None:
         """Wait for something to happen, at most *timeout_s* (None: for ever), and do what it asks for."""
-        if self._gathers and any(slot.has_more for slot in self.slots) and not self._calls:
+        gathers = self._gathers and not self._calls and any(slot.has_more for slot in self.slots)
+        # While the loop was away for longer, as in an exchange, ends have gathered by themselves.
+        if gathers and time.monotonic() < self._served_at + GATHER_S:
             time.sleep(GATHER_S)
         with self._lock:
             self._serve(timeout_s)
+        self._served_at = time.monotonic()
 
     def wake(self) -> None:
         """End the wait of `serve`; safe from any thread and from a signal handler."""
