@@ -20,6 +20,7 @@ from typing import Any
 
 from rich.progress import track
 
+from jangada.deployments.deployment import Resources
 from tests.integration.node.rig import TENANT, Rig
 from tests.servers import MongoServer, RedisServer, until
 
@@ -28,6 +29,7 @@ IDLE_S = 3.0
 PHASES = ("decide", "claim", "start", "process", "environment", "setup", "register")
 PLATFORM = ("decide", "claim", "start")
 """The platform's own part."""
+NEED = Resources(cpu_millicores=2000, memory_mib=512)
 GOALS = {"zero_to_answer_s": {"process": 1.2, "docker": 1.8}, "platform_s": 0.15, "scale_down_s": 2.0}
 
 
@@ -93,7 +95,7 @@ def main() -> None:
             flags = ["--engine", options.engine]
             if options.engine == "docker":
                 flags += ["--image", f"{options.algorithm}={options.image}", "--network", "host"]
-            deployment = rig.deploy("cold", options.algorithm, scaling={"idle_s": IDLE_S})
+            deployment = rig.deploy("cold", options.algorithm, resources=NEED, scaling={"idle_s": IDLE_S})
             rig.agent("bench", *flags)
             until(rig.store.nodes, 60)
             one_round(rig, deployment, options.input)  # the algorithm's environment is built, files are in the cache

@@ -180,3 +180,19 @@ def test_a_new_rollout_replaces_the_replicas_and_no_job_is_lost(rig: Rig):
     assert rig.outcomes(jobs) == {"succeeded": 30}
     assert not before & {replica.id for replica in rig.await_ready("rolled", 2)}
     assert len(agent.executors()) == 2
+
+
+def test_while_the_stores_are_away_what_runs_goes_on_and_afterwards_all_is_as_before(rig: Rig):
+    one = rig.deploy("patient", scaling={"minimum": 1})
+    agent = rig.agent()
+    rig.await_ready("patient", 1)
+    (executor,) = agent.executors()
+    for server in (rig.mongo, rig.redis):
+        said = agent.said().count("agent.store_away")
+        server.kill()
+        until(lambda before=said: agent.said().count("agent.store_away") > before, 30)
+        server.start()
+        until(lambda: agent.said().count("agent.store_away") == agent.said().count("agent.reconnected"), 30)
+    assert [one.pid for one in agent.executors()] == [executor.pid]
+    assert rig.final(rig.submit(one)).status.value == "succeeded"
+    assert agent.process.poll() is None
