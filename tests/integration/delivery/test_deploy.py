@@ -35,6 +35,7 @@ functions:
     environment:
       GREETING: "{greeting}"
       STATUS: "{status}"
+      PRICE: "$${{x}} $5"
     labels:
       com.openfaas.scale.min: "1"
 """
@@ -137,6 +138,7 @@ def test_deploy_says_version_and_digest_on_each_function(site):
     assert output.read_text() == f"result={json.dumps(result, separators=(',', ':'))}\n"
     running = functions(site)["hello"]
     assert running["image"] == image
+    assert running["envVars"]["PRICE"] == "${x} $5"
     assert running["annotations"]["com.jangada.version"] == "1.0.0"
     assert running["annotations"]["com.jangada.digest"] == digest
     assert running["annotations"]["com.jangada.environment"] == "staging"
