@@ -7,6 +7,8 @@
 #   apply.sh --remove    takes the role off the server; its data stays unless JANGADA_WIPE_DATA=yes
 # A role defines `apply`, `remove` and, if it must, `confirm`, and ends with `main "$@"`.
 set -euo pipefail
+# So that `… | put` counts in this shell.
+shopt -s lastpipe
 export LC_ALL=C DEBIAN_FRONTEND=noninteractive
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
@@ -189,7 +191,7 @@ _remove() {
     while read -r path; do rm -f "$path"; done <"$state/manifest/$role"
   fi
   rm -rf "$state/manifest/$role" "$here"
-  rmdir "$state/manifest" "$state/roles" 2>/dev/null || true
+  rmdir "$state/manifest" "$state/roles" "$state" 2>/dev/null || true
   say "removed"
 }
 

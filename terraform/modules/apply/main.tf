@@ -44,10 +44,10 @@ resource "terraform_data" "removal" {
     bastion_user    = try(var.ssh.bastion.user, null)
     bastion_port    = try(var.ssh.bastion.port, null)
     bastion_key     = try(var.ssh.bastion.host_key, null)
+    # All of it as root: nobody else may look into the folder.
     command = join(" ", [
-      "if [ -d ${local.folder} ]; then",
-      "${local.sudo[each.key]}env JANGADA_WIPE_DATA=${var.wipe_data ? "yes" : "no"} bash ${local.folder}/apply.sh --remove;",
-      "fi",
+      "${local.sudo[each.key]}sh -c 'if [ -d ${local.folder} ]; then",
+      "JANGADA_WIPE_DATA=${var.wipe_data ? "yes" : "no"} bash ${local.folder}/apply.sh --remove; fi'",
     ])
   }
 
