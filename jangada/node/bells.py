@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -21,7 +20,7 @@ class Bells:
     """
     A thread for each lane that is listened to, in its queue's blocking call: it costs nobody anything while idle.
 
-    Each rings once; then `listen` has to be called again.
+    It tells of every ring, until another call of `listen` leaves the lane out.
     """
 
     def __init__(self, queue: JobQueue, on_heard: Heard) -> None:
@@ -50,31 +49,29 @@ class Bells:
             self._wanted = {}
 
     def _run(self, lane: str) -> None:
-        heard = False
-        while not heard and (queue := self._still(lane)) is not None:
+        while (queue := self._next(lane)) is not None:
             try:
-                heard = self._queue.wait_for_bell(queue, LISTEN_S)
+                if not self._queue.wait_for_bell(queue, LISTEN_S):
+                    continue
+                heard_at = time.monotonic()
+                if self._is_wanted(lane):
+                    self._on_heard(lane, heard_at)
+                else:
+                    # An executor listens by now, and it is for that one.
+                    self._queue.ring(queue)
             except JangadaError:
                 time.sleep(_AGAIN_S)
-                continue
             except Exception:  # noqa: BLE001 - the connections were closed under us: the agent has ended
-                break
-            if heard and self._still(lane) is None:
-                # An executor listens by now, and it is for that one.
-                self._queue.ring(queue)
-                break
-            if heard:
-                self._on_heard(lane, time.monotonic())
-                self._hush(lane, queue)
-        with self._lock:
-            self._listening.discard(lane)
+                return
 
-    def _hush(self, lane: str, queue: str) -> None:
-        """One ring is enough: take the others that wait, while nobody else has a use for them."""
-        with contextlib.suppress(JangadaError):
-            while self._still(lane) is not None and self._queue.wait_for_bell(queue, 0.001):
-                pass
-
-    def _still(self, lane: str) -> str | None:
+    def _next(self, lane: str) -> str | None:
+        """Its queue; None when it is listened to no more, and by us neither from now on."""
         with self._lock:
-            return self._wanted.get(lane)
+            queue = self._wanted.get(lane)
+            if queue is None:
+                self._listening.discard(lane)
+            return queue
+
+    def _is_wanted(self, lane: str) -> bool:
+        with self._lock:
+            return lane in self._wanted
