@@ -63,15 +63,17 @@ def test_when_an_executor_is_killed_its_child_dies_and_another_finishes_the_job(
         made.wait_for(job_id, JobStatus.RUNNING)
         until(note.exists)
         child = child_of(first.pid)
-        with made.executor("sleeps"):
+        ready = tmp_path / "ready"
+        with made.executor("sleeps", "--ready-file", str(ready)):
             first.kill()
-            killed = time.monotonic()
+            killed = time.time()
             until(lambda: not is_alive(child), 0.9)
-            until(lambda: len(note.read_text().splitlines()) == 2, LEASE_S + 3)
-            noticed = time.monotonic() - killed
+            until(lambda: len(note.read_text().splitlines()) == 2, LEASE_S + 60)
+            noticed = time.time()
             job = made.wait_for(job_id, JobStatus.SUCCEEDED)
     assert job.output == {"slept": 1.5, "attempt": 2}
-    assert noticed <= LEASE_S + 1.5
+    # On a busy machine the other one may not be there yet when the lease ends.
+    assert noticed - max(killed, ready.stat().st_mtime) <= LEASE_S + 1.5
 
 
 def test_a_stopped_executor_hands_its_job_back_within_a_second_and_it_costs_no_attempt(made: Stage) -> None:
