@@ -137,6 +137,7 @@ def test_out_and_back(line, releases, deployer):
 
     with Clients(line) as clients:
         said = deploy(line, bad, expect=1)
+        assert "smoke.sh: the jobs: found 4" in said, said
         assert "what ran before runs again" in said
         assert_runs(line, first)
 
