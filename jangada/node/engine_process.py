@@ -54,7 +54,7 @@ class ProcessEngine:
         self._manifests = dict(manifests)
         self._environ = {name: value for name, value in environ.items() if name != "JANGADA_METRICS_LISTEN"}
         self._logs = logs
-        self._run_dir = run_dir / "replicas"
+        self._run_dir = run_dir / "executors"
         self._replicas: dict[str, _Replica] = {}
 
     def algorithms(self) -> Mapping[str, tuple[str, ...]]:

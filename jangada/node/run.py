@@ -198,7 +198,7 @@ def _engine(
             environ=environ,
             redis_url=settings.redis_url,
             mongo_url=settings.mongo_url,
-            folders=run_dir / "replicas",
+            folders=run_dir / "containers",
             network=options.network,
         )
     )
