@@ -27,8 +27,9 @@ from tests.integration.terraform.lab.servers import Lab
 from tests.requires import requires_program
 from tests.servers import until
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
+# Three servers with an Engine each take minutes to make: `make test-lab` does.
 full = pytest.mark.skipif(os.environ.get("LAB") != "full", reason="make test-lab runs this")
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900), full]
 PREFIX, RELEASE = "jangada-lab", "0.1.0"
 FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/handler.py"))
 STAND_INS = ROOT / "tests" / "integration" / "docker"
@@ -227,7 +228,6 @@ def test_only_the_edge_is_open(site):
     site.lab.run("n2", "docker stop -t 1 stray")
 
 
-@full
 def test_what_broke_halfway_is_done_again(site):
     right = site.variables["executors"]
     site.variables["executors"] = right | {"nothing": {"algorithm": "no-such"}}
@@ -260,7 +260,6 @@ def test_drift_is_found_and_repaired_on_that_server_only(site):
     assert site.job()["status"] == "succeeded"
 
 
-@full
 def test_secrets_change_and_everything_goes_on(site):
     before = site.lab.run("n1", "cat /etc/jangada/secrets/gateway-password")
     started = site.lab.run("n2", "docker inspect -f '{{.State.StartedAt}}' jangada-redis")
@@ -278,7 +277,6 @@ def test_secrets_change_and_everything_goes_on(site):
     assert "nothing to do" in site.up()
 
 
-@full
 def test_a_release_is_rolled_out_and_no_job_is_lost(site):
     # Another image under another tag, made where it is needed.
     for server, names in (("n1", ["gateway", *FUNCTIONS]), ("n3", ["text-langid"])):
@@ -316,7 +314,6 @@ def test_a_release_is_rolled_out_and_no_job_is_lost(site):
     assert "nothing to do" in site.up()
 
 
-@full
 def test_more_replicas_and_a_server_less(site):
     site.variables["executors"] = {"langid": {"algorithm": "text-langid", "replicas": 2}}
     site.up()
@@ -360,7 +357,6 @@ def test_destroy_leaves_the_servers_clean_and_the_data_where_it_was(site):
     assert "jangada.db" in site.lab.run("n2", "ls /var/lib/jangada/data/mongo")
 
 
-@full
 def test_what_was_destroyed_comes_back_with_its_data_and_goes_for_good(site):
     site.variables["executors"] = {"langid": {"algorithm": "text-langid"}}
     site.up()
