@@ -25,7 +25,6 @@ def document() -> dict[str, Any]:
     from jangada.http.openapi import generate
     from jangada.wiring import Services
 
-    sys.path.insert(0, str(ROOT))
     apps = {}
     for handler in sorted((ROOT / "functions").glob("*/handler.py")):
         name = handler.parent.name
@@ -53,6 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Write docs/openapi.json from the code.")
     parser.add_argument("--check", action="store_true", help="only say whether it is up to date and valid")
     options = parser.parse_args(arguments)
+    # `functions` is installed nowhere, and this tree's `jangada` comes before an installed one.
+    sys.path.insert(0, str(ROOT))
     made = document()
     system = system_document()
     texts = dict.fromkeys(FILES, _text(made)) | {SYSTEM_FILE: _text(system)}
