@@ -10,7 +10,7 @@ from typing import Protocol
 
 from jangada.deployments.ledger import Pulse
 from jangada.deployments.replica import Replica, ReplicaStatus, Wanted
-from jangada.deployments.scaling import UNKNOWN_RUN_S, Load
+from jangada.deployments.scaling import Load
 from jangada.jobs.queue_view import QueueStats
 
 UNKNOWN_START_S = 2.0
@@ -74,8 +74,7 @@ def load_of(stats: QueueStats, pulse: Pulse, counted: Counted, start_s: float | 
 
 def backlog_s(load: Load) -> float:
     """Seconds of work that wait, for those that work now; for one replica when none does."""
-    run_s = UNKNOWN_RUN_S if load.run_s is None else load.run_s
-    return load.queued * run_s / max(1, load.ready * load.slots)
+    return load.queued * load.typical_run_s / max(1, load.ready * load.slots)
 
 
 def latest_start(replicas: Sequence[Replica], known: Wanted | None) -> tuple[float | None, dict[str, float]]:

@@ -111,6 +111,11 @@ class Load:
         return self.ready + self.starting
 
     @property
+    def typical_run_s(self) -> float:
+        """*run_s*, or what is taken for it until it is known."""
+        return UNKNOWN_RUN_S if self.run_s is None else self.run_s
+
+    @property
     def unfinished(self) -> int:
         """Jobs that wait or run."""
         return self.queued + self.running
@@ -207,7 +212,7 @@ def _for(waiting: Sequence[tuple[float, float]], load: Load) -> int:
     The first of *waiting* are all that wait. Those with little time left count only
     as long as a replica started now could still help them.
     """
-    run_s = load.run_s if load.run_s is not None else UNKNOWN_RUN_S
+    run_s = load.typical_run_s
     whole_s = waiting[0][1]
     needed = 0.0
     for queued, slack_s in waiting:
