@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.processes import cpu_s, machine_cpu_s, pss_mib, rss_mib, tree
 from benchmarks.queue import priority
-from benchmarks.queue.redis_server import PrivateRedis
+from benchmarks.queue.redis_server import PrivateRedis, server_version
 from benchmarks.queue.systems import ADAPTERS, Crew, System, cache, environ_for
 
 FIRST_JOBS = 50
@@ -103,7 +103,8 @@ def enqueue(system: System, kind: str, count: int, *, bulk: bool) -> Figures | N
 
 def preload(system: System, task: Task, again: bool) -> Path:
     """An RDB file with the task's jobs queued, made once and kept in the cache."""
-    file = cache() / "rdb" / f"{system.name}-{task.kind}-{task.jobs}.rdb"
+    # An older server does not read a newer one's files.
+    file = cache() / "rdb" / f"redis-{server_version()}" / f"{system.name}-{task.kind}-{task.jobs}.rdb"
     # Ours is made anew in each run: what it looks like is what is being worked on.
     if file.exists() and not again:
         return file

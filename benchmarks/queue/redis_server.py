@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -16,6 +18,14 @@ from benchmarks.queue import priority
 from tests.servers import free_port, redis_binary
 
 START_S = 20.0
+
+
+@functools.cache
+def server_version() -> str:
+    """The version of the redis-server that is measured with, as ``7.0.15``."""
+    said = subprocess.run([redis_binary(), "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"v=([0-9.]+)", said)
+    return found[1] if found else "unknown"
 
 
 class PrivateRedis:
@@ -37,7 +47,9 @@ class PrivateRedis:
             "--maxclients",
             "20000",
         ]
-        self._process = subprocess.Popen([redis_binary(), *options], stdout=subprocess.DEVNULL, start_new_session=True)
+        self._log = self.folder / "log"
+        with self._log.open("wb") as output:
+            self._process = subprocess.Popen([redis_binary(), *options], stdout=output, start_new_session=True)
         priority.join(self._process.pid)
         if core is not None:
             os.sched_setaffinity(self._process.pid, {core})
@@ -86,7 +98,12 @@ class PrivateRedis:
                 self.client.ping()
                 return
             except redis.RedisError:
-                if time.monotonic() > deadline or self._process.poll() is not None:
+                ended = self._process.poll()
+                if ended is not None:
+                    # It says why on its standard output: an RDB file of a newer server, a port that was just taken.
+                    said = self._log.read_text(errors="replace").strip().splitlines()[-3:]
+                    raise RuntimeError(f"redis-server ended with {ended}: {' | '.join(said)}") from None
+                if time.monotonic() > deadline:
                     raise
                 time.sleep(0.01)
 

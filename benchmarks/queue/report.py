@@ -1,7 +1,15 @@
-"""From records of single runs to medians, a table and plots."""
+"""
+From records of single runs to medians, a table and plots.
+
+    python -m benchmarks.queue.report [benchmarks/results/queue.json] [--doc docs/queue.md]
+
+prints the Markdown table of runs that were measured before and draws their plots
+anew beside them; ``--doc`` puts the table into a page between its two marks.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -12,11 +20,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.queue.measure import CURVE, Figures
+from benchmarks.queue.redis_server import server_version
 from benchmarks.queue.systems import OURS, systems, version
 
 QUIET = 0.35
 """Runs during which other processes used more cores than this count only when too few others are left."""
 FEWEST = 3
+ALTERNATIVES = {OURS: "one claim for each job", "rq": "SimpleWorker", "celery": "solo"}
+"""What a system's ``alt`` crew does differently at concurrency 1."""
+BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
+"""Between these two lines of a page the table is put."""
 OUR_COLOUR, PEER_COLOUR = "#2f7d4f", "#8a97a8"
 
 
@@ -58,6 +71,11 @@ def _cpu(figures: Figures) -> float | None:
     return figures["worker_cpu_1k"] + figures["redis_cpu_1k"] if figures else None
 
 
+def _cpu_cell(figures: Figures) -> str:
+    value = _cpu(figures)
+    return _cell(value, 2 if (value or 0.0) >= 1 else 3)
+
+
 def table(found: Medians) -> str:
     """Markdown: a line for each system."""
     lines = [
@@ -72,7 +90,7 @@ def table(found: Medians) -> str:
             _cell(rows.get("noop/enqueue", {}).get("rate")),
             _cell(rows.get("noop/bulk", {}).get("rate")),
             *(_cell(each.get("rate")) for each in (c1, best, blob)),
-            *(_cell(_cpu(each), 2 if (_cpu(each) or 0) >= 1 else 3) for each in (c1, best, blob)),
+            *(_cpu_cell(each) for each in (c1, best, blob)),
             _cell(latency.get("p50_ms"), 2),
             _cell(latency.get("p99_ms"), 2),
             _cell(idle.get("rss_mib")),
@@ -80,6 +98,10 @@ def table(found: Medians) -> str:
             _cell(rows.get("noop/memory", {}).get("bytes")),
         ]
         lines.append(f"| {system} | " + " | ".join(cells) + " |")
+        alternative = rows.get("noop/drain-alt")
+        if alternative is not None:
+            shown = ["", "", _cell(alternative["rate"]), "", "", _cpu_cell(alternative), *[""] * 7]
+            lines.append(f"| {system}, {ALTERNATIVES[system]} | " + " | ".join(shown) + " |")
     return "\n".join(lines)
 
 
@@ -87,15 +109,50 @@ def write(records: Sequence[Record], out: Path) -> str:
     """Write ``queue.json``, ``queue.png`` and ``queue_latency.png`` into *out*; the table."""
     found = medians(records)
     said: dict[str, Any] = {
-        "machine": {"cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()},
+        "machine": {
+            "cores": os.cpu_count(),
+            "system": platform.platform(),
+            "python": platform.python_version(),
+            "redis-server": server_version(),
+        },
         "versions": {name: version(system) for name, system in systems().items() if name in found},
         "median": found,
         "runs": [asdict(record) for record in records],
     }
     (out / "queue.json").write_text(json.dumps(said, indent=1) + "\n")
+    draw(found, out)
+    return table(found)
+
+
+def draw(found: Medians, out: Path) -> None:
+    """Write ``queue.png`` and ``queue_latency.png`` into *out*."""
     _bars(found, out / "queue.png")
     _curves(found, out / "queue_latency.png")
-    return table(found)
+
+
+def put_into(page: Path, shown: str) -> None:
+    """Replace what stands between the marks of *page*. Raises `ValueError` when it has none."""
+    before, begin, rest = page.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{page} has no lines {BEGIN} and {END}")
+    page.write_text(f"{before}{begin}\n{shown}\n{end}{after}")
+
+
+def main() -> None:
+    """Show again what was measured before."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    default = Path(__file__).resolve().parents[1] / "results" / "queue.json"
+    parser.add_argument("file", type=Path, nargs="?", default=default)
+    parser.add_argument("--doc", type=Path, help="a page to put the table into")
+    options = parser.parse_args()
+    said = json.loads(options.file.read_text())
+    found = medians([Record(**run) for run in said["runs"]])
+    draw(found, options.file.parent)
+    shown = table(found)
+    print(shown)
+    if options.doc is not None:
+        put_into(options.doc, shown)
 
 
 def _bars(found: Medians, file: Path) -> None:
@@ -145,3 +202,7 @@ def _curves(found: Medians, file: Path) -> None:
     figure.tight_layout()
     figure.savefig(file, dpi=80)
     plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()
