@@ -55,7 +55,10 @@ def test_a_failed_job_says_why_without_a_traceback(api):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("job_id", [new_id("job"), "job_x", "file_1", "job_" + "U" * 26, "%00", "a" * 300])
+@pytest.mark.parametrize(
+    "job_id",
+    [pytest.param(new_id("job"), id="well formed"), "job_x", "file_1", "job_" + "U" * 26, "%00", "a" * 300],
+)
 @pytest.mark.parametrize(
     ("method", "suffix"),
     [("GET", ""), ("GET", "/logs"), ("GET", "/events"), ("POST", "/cancel"), ("POST", "/retry"), ("POST", "/feedback")],
