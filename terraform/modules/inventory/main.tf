@@ -14,10 +14,10 @@ locals {
   roles  = ["gateway", "redis", "mongo", "cpu", "gpu", "edge"]
   groups = { for role in local.roles : role => { for name, host in local.hosts : name => host if contains(host.roles, role) } }
 
-  # Three hosts are enough for three masters and three replicas: two instances each.
-  redis_count     = length(local.groups.redis)
-  redis_instances = local.redis_count == 1 ? 1 : max(6, local.redis_count)
-  redis_per_host  = local.redis_count == 0 ? 0 : ceil(local.redis_instances / local.redis_count)
+  # Three hosts are enough for three masters and three replicas: two instances each. Always two, so that no instance
+  # goes when a host comes.
+  redis_count    = length(local.groups.redis)
+  redis_per_host = local.redis_count == 1 ? 1 : 2
   redis_seeds = flatten([
     for name, host in local.groups.redis : [for index in range(local.redis_per_host) : "${host.private_address}:${6379 + index}"]
   ])
@@ -30,5 +30,11 @@ locals {
       && alltrue([for label, value in one.labels : try(host.labels[label], null) == value])
     }
   }
-  everyone = toset([for host in local.hosts : host.private_address])
+  # Who talks to the data: functions, executors, backup, and each data role's own members.
+  reaching = {
+    for data in ["redis", "mongo"] : data => toset([
+      for host in local.hosts : host.private_address
+      if length(setintersection(host.roles, ["gateway", "cpu", "gpu", "backup", data])) > 0
+    ])
+  }
 }

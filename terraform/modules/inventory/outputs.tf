@@ -13,6 +13,11 @@ output "redis_seeds" {
   value       = local.redis_seeds
 }
 
+output "redis_ports" {
+  description = "The instances of every server with the role redis."
+  value       = [for index in range(local.redis_per_host) : 6379 + index]
+}
+
 output "redis_is_cluster" {
   value = local.redis_count > 1
 }
@@ -36,14 +41,14 @@ output "openings" {
   description = "Host → port → networks that may reach it; SSH and the public port apart."
   value = {
     for name, host in local.hosts : name => merge(
-      # Functions and executors, wherever they run; a cluster's bus is 10000 above its port.
+      # A cluster's bus is 10000 above its port, and only for its members.
       contains(host.roles, "redis") ? merge([
         for index in range(local.redis_per_host) : merge(
-          { tostring(6379 + index) = local.everyone },
-          local.redis_count > 1 ? { tostring(16379 + index) = local.everyone } : {},
+          { tostring(6379 + index) = local.reaching.redis },
+          local.redis_count > 1 ? { tostring(16379 + index) = toset([for member in local.groups.redis : member.private_address]) } : {},
         )
       ]...) : {},
-      contains(host.roles, "mongo") ? { "27017" = local.everyone } : {},
+      contains(host.roles, "mongo") ? { "27017" = local.reaching.mongo } : {},
       contains(host.roles, "gateway") ? { "8080" = toset([for edge in local.groups.edge : edge.private_address]) } : {},
       contains(host.roles, "edge") ? { "80" = var.public_cidrs, "443" = var.public_cidrs } : {},
     )

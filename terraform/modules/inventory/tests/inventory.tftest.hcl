@@ -50,6 +50,37 @@ run "a_cluster_over_three_hosts" {
   }
 }
 
+run "data_is_open_to_those_who_use_it_alone" {
+  command = plan
+  variables {
+    hosts = {
+      a = { address = "10.0.0.1", roles = ["redis"] }
+      b = { address = "10.0.0.2", roles = ["redis"] }
+      c = { address = "10.0.0.3", roles = ["redis"] }
+      d = { address = "10.0.0.4", roles = ["redis", "mongo"] }
+      e = { address = "10.0.0.5", roles = ["gateway"] }
+      f = { address = "10.0.0.6", roles = ["edge"] }
+      g = { address = "10.0.0.7", roles = ["cpu"] }
+    }
+  }
+  assert {
+    condition     = length(output.redis_seeds) == 8 && output.redis_ports == [6379, 6380]
+    error_message = "two instances each, however many servers: ${jsonencode(output.redis_seeds)}"
+  }
+  assert {
+    condition     = output.openings.a["16379"] == toset(["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"])
+    error_message = "the bus is for members: ${jsonencode(output.openings.a)}"
+  }
+  assert {
+    condition     = output.openings.a["6380"] == toset(["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.7"])
+    error_message = "Redis is for members, functions and executors: ${jsonencode(output.openings.a)}"
+  }
+  assert {
+    condition     = output.openings.d["27017"] == toset(["10.0.0.4", "10.0.0.5", "10.0.0.7"])
+    error_message = "MongoDB is not for the other data hosts: ${jsonencode(output.openings.d)}"
+  }
+}
+
 run "executors_are_placed_by_kind_name_and_label" {
   command = plan
   variables {
