@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 
 from jangada.errors import StoreUnavailableError
+from jangada.executor.dealings import Execution
 from jangada.executor.pool import SlotPool
 from jangada.jobs.bell_line import BellLine
-from jangada.jobs.execution import JobExecution
 
 LISTEN_S = 10.0
 
@@ -19,7 +19,7 @@ LISTEN_S = 10.0
 class Bell:
     """Listens for new jobs on a thread of its own, only while the loop has asked it to."""
 
-    def __init__(self, execution: JobExecution, on_ring: Callable[[], None]) -> None:
+    def __init__(self, execution: Execution, on_ring: Callable[[], None]) -> None:
         self._execution = execution
         self._on_ring = on_ring
         self._wanted = threading.Event()
@@ -68,7 +68,7 @@ class WatchedBell:
     pool, which is never asked for while nobody listens.
     """
 
-    def __init__(self, line: BellLine, pool: SlotPool, execution: JobExecution, on_ring: Callable[[], None]) -> None:
+    def __init__(self, line: BellLine, pool: SlotPool, execution: Execution, on_ring: Callable[[], None]) -> None:
         self._line = line
         self._pool = pool
         self._execution = execution

@@ -14,9 +14,10 @@ from collections.abc import Callable
 from typing import Any
 
 from jangada.errors import StoreUnavailableError
+from jangada.executor.dealings import Execution
 from jangada.executor.journal import Journal
 from jangada.executor.running import SlotJob
-from jangada.jobs.execution import JobExecution, Notify
+from jangada.jobs.execution import Notify
 from jangada.jobs.queue import LeaseState
 
 RENEW_S = 0.5
@@ -76,7 +77,7 @@ class Heartbeat:
 
     def __init__(
         self,
-        execution: JobExecution,
+        execution: Execution,
         held: dict[str, SlotJob],
         reports: Reports,
         journal: Journal,

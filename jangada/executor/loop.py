@@ -22,6 +22,7 @@ from jangada.algorithms.references import has_files
 from jangada.errors import JangadaError, StoreUnavailableError
 from jangada.executor.bell import Bell, WatchedBell
 from jangada.executor.completion import completion_of, outcome_word
+from jangada.executor.dealings import Execution
 from jangada.executor.file_desk import FileDesk
 from jangada.executor.files import JobFiles
 from jangada.executor.heartbeat import Heartbeat, Reports
@@ -32,7 +33,7 @@ from jangada.executor.outbox import Outbox
 from jangada.executor.pool import SlotPool
 from jangada.executor.process import ChildRecipe
 from jangada.executor.running import Ending, SlotJob, SlotLimits, SlotObserver, StopReason
-from jangada.jobs.execution import Completion, JobExecution, Notify
+from jangada.jobs.execution import Completion, Notify
 from jangada.jobs.orders import parse
 from jangada.jobs.queue import Lease
 
@@ -65,7 +66,7 @@ class ExecutorLoop:
 
     def __init__(
         self,
-        execution: JobExecution,
+        execution: Execution,
         files: JobFiles,
         recipe: ChildRecipe,
         limits: SlotLimits,

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 
 from jangada.errors import StoreUnavailableError
+from jangada.executor.dealings import Execution
 from jangada.executor.journal import Journal
-from jangada.jobs.execution import Completion, JobExecution
+from jangada.jobs.execution import Completion
 from jangada.jobs.job import AttemptFailure, ErrorCode
 from jangada.jobs.queue import Lease
 
@@ -20,7 +21,7 @@ OnLeft = Callable[[Completion, bool], None]
 class Outbox:
     """What ended and is not stored yet. Bounded by what an executor has room for, as no more is claimed meanwhile."""
 
-    def __init__(self, execution: JobExecution, journal: Journal, on_left: OnLeft) -> None:
+    def __init__(self, execution: Execution, journal: Journal, on_left: OnLeft) -> None:
         self._execution = execution
         self._journal = journal
         self._on_left = on_left

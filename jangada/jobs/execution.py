@@ -85,7 +85,13 @@ class JobExecution:
         return self._next_due_ms
 
     def exchange(
-        self, completions: Sequence[Completion] = (), want: int = 0, *, running: bool = True, settle: int = 32
+        self,
+        completions: Sequence[Completion] = (),
+        want: int = 0,
+        *,
+        running: bool = True,
+        settle: int = 32,
+        call: tuple[str, bool] | None = None,
     ) -> list[Lease]:
         """
         Store what ended, close it in the queue and lease up to *want* jobs to run.
@@ -99,10 +105,16 @@ class JobExecution:
         On `StoreUnavailableError` nothing needs undoing: call again with the same
         completions, as often as it takes, while renewing the leases. What an answer
         that got lost had claimed comes with the next one, still in its first attempt.
+
+        *call*: this is somebody else's call, with that token, for the first time or again
+        (see `JobQueue.finish_and_claim`); who made it repeats it.
         """
         finished, wrote = self._record(completions)
-        again = bool(self._unheard)
-        token = self._unheard.pop() if again else f"{self._session}.{next(self._calls)}"
+        if call is not None:
+            token, again = call
+        else:
+            again = bool(self._unheard)
+            token = self._unheard.pop() if again else f"{self._session}.{next(self._calls)}"
         try:
             claimed = self._queue.finish_and_claim(
                 self._name,
