@@ -88,8 +88,10 @@ class Environment:
         self._begin()
         has_changes = self._terraform.plan(self._plan)
         planned = self._terraform.show(self._plan)
-        servers = self._servers(_planned_outputs(planned))
-        found = self._drift(servers, planned)
+        # Servers that are rented have no address before they are made: those of before are looked at, if there are any.
+        known = _planned_outputs(planned)
+        known = known if known.get("machines") is not None else _prior_outputs(planned)
+        found = self._drift(self._servers(known), planned) if known.get("machines") else []
         if found:
             _tell(found)
             has_changes = self._terraform.plan(self._plan, replace=[one.address for one in found])
@@ -103,7 +105,7 @@ class Environment:
         self._ask(f"Apply this to {self._name}?")
         self._terraform.apply(self._plan, Progress().told)
         outputs = self._terraform.outputs()
-        self._smoke(servers, outputs)
+        self._smoke(self._servers(outputs), outputs)
         print(outputs.get("next_steps", "").strip())
         return 0
 
@@ -201,8 +203,7 @@ class Environment:
 
     def _drift(self, servers: Servers, planned: Mapping[str, Any]) -> list[Difference]:
         """Of what was applied and would be left as it is: the rest is applied anyway."""
-        prior = (planned.get("prior_state") or {}).get("values", {}).get("outputs", {})
-        applied = (prior.get("applied") or {}).get("value") or {}
+        applied = _prior_outputs(planned).get("applied") or {}
         changing = {
             one["address"] for one in planned.get("resource_changes", []) if one["change"]["actions"] != ["no-op"]
         }
@@ -277,6 +278,11 @@ def _of_a_server(text: str) -> bool:
 
 def _planned_outputs(planned: Mapping[str, Any]) -> dict[str, Any]:
     return {name: one.get("value") for name, one in planned["planned_values"]["outputs"].items()}
+
+
+def _prior_outputs(planned: Mapping[str, Any]) -> dict[str, Any]:
+    prior = (planned.get("prior_state") or {}).get("values", {}).get("outputs", {})
+    return {name: one.get("value") for name, one in prior.items()}
 
 
 def _tell(found: list[Difference]) -> None:

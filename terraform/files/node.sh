@@ -7,12 +7,21 @@ rollback=jangada-firewall-rollback
 
 apply() {
   packages docker.io nftables ca-certificates curl openssl
+  disk
   folder 0755 0:0 /etc/jangada
   folder 0711 0:0 "$DATA_PATH"
   kernel
   engine
   gpus
   firewall
+}
+
+# Below /mnt lies what is mounted there. Without its disk the data would go to the one that the system is on, unseen.
+disk() {
+  local below
+  [[ $DATA_PATH == /mnt/* ]] || return 0
+  below="$(cut -d/ -f1-3 <<<"$DATA_PATH")"
+  healthy 60 "no disk is mounted at $below, where data_path is" "mount it, with a line in /etc/fstab" mountpoint -q "$below"
 }
 
 kernel() {

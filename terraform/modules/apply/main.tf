@@ -97,9 +97,9 @@ resource "terraform_data" "apply" {
     bastion_private_key = try(var.ssh.bastion.address, null) == null || var.ssh.key_file == null ? null : file(var.ssh.key_file)
   }
 
-  # What is uploaded arrives readable by all: the folder is closed first.
+  # What is uploaded arrives readable by all: the folder is closed first. A rented server may still be setting itself up.
   provisioner "remote-exec" {
-    inline = ["rm -rf ${local.upload} && mkdir -m 0700 ${local.upload}"]
+    inline = ["if command -v cloud-init >/dev/null; then cloud-init status --wait >/dev/null || true; fi; rm -rf ${local.upload} && mkdir -m 0700 ${local.upload}"]
   }
   provisioner "file" {
     content     = local.bundles[each.key]
