@@ -74,7 +74,7 @@ def test_servers_that_have_no_address_yet_are_planned_without_asking_them(tmp_pa
     requires_program("terraform")
     (tmp_path / "main.tf").write_text(
         'resource "terraform_data" "server" {\n  input = "198.51.100.7"\n}\n'
-        'output "machines" {\n  value = { one = { address = terraform_data.server.output, port = 22, checked = true } }\n}\n'
+        'output "machines" {\n  value = { one = { address = terraform_data.server.output, port = 22 } }\n}\n'
         'output "applied" {\n  value = {}\n}\n'
         'output "ssh_config" {\n  value = ""\n}\noutput "known_hosts" {\n  value = ""\n}\n'
     )
