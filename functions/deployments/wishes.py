@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from jangada.algorithms.batching import LONGEST_WAIT_MS, MOST_TOGETHER
 from jangada.deployments.deployment import (
     Batching,
     Canary,
@@ -89,9 +90,11 @@ class Place(RequestModel):
 class Batches(RequestModel):
     """Jobs that are given to `run_batch` together."""
 
-    max_batch: Annotated[int, Field(ge=1, le=1024)] = 1
-    max_wait_ms: Annotated[int, Field(ge=0, le=60_000)] = 0
-    adaptive: bool = False
+    max_batch: Annotated[int, Field(ge=1, le=MOST_TOGETHER)] = Field(default=1, description="1 is no batching")
+    max_wait_ms: Annotated[int, Field(ge=0, le=LONGEST_WAIT_MS)] = Field(
+        default=0, description="waited for a batch to fill"
+    )
+    adaptive: bool = Field(default=False, description="both are upper bounds; what is used follows what was measured")
 
 
 class Limits(RequestModel):
@@ -128,7 +131,7 @@ class Wish(RequestModel):
     warm: Annotated[list[Window], Field(max_length=16)] = Field(default=[])
     resources: Needs = Needs()
     placement: Place = Place()
-    batching: Batches = Batches()
+    batching: Batches | None = Field(default=None, description="as the algorithm has it, unless given")
     timeouts: Limits = Limits()
     prices: Price = Price()
     canary: CanaryWish | None = None
@@ -180,7 +183,9 @@ def wished(wish: Wish, base: Deployment) -> Deployment:
             None if gpu is None else GpuNeed(gpu.count, gpu.min_memory_mib, tuple(gpu.type_any_of)),
         ),
         placement=Placement(wish.placement.labels, wish.placement.trust == "any"),
-        batching=Batching(wish.batching.max_batch, wish.batching.max_wait_ms, wish.batching.adaptive),
+        batching=None
+        if wish.batching is None
+        else Batching(wish.batching.max_batch, wish.batching.max_wait_ms, wish.batching.adaptive),
         timeouts=Timeouts(wish.timeouts.execution_s, wish.timeouts.start_s, wish.timeouts.drain_s),
         prices=Prices(wish.prices.cpu_s, wish.prices.gpu_s),
         canary=None if wish.canary is None else Canary(wish.canary.algorithm_version, wish.canary.share),
@@ -236,7 +241,8 @@ def shown(one: Deployment) -> dict[str, Any]:
             "labels": dict(one.placement.labels),
             "trust": "any" if one.placement.allows_untrusted else "trusted",
         },
-        "batching": {
+        "batching": one.batching
+        and {
             "max_batch": one.batching.max_batch,
             "max_wait_ms": one.batching.max_wait_ms,
             "adaptive": one.batching.is_adaptive,

@@ -40,10 +40,15 @@ class JobError(BaseModel):
 
 
 class RanByObject(BaseModel):
-    """Which code ran an attempt. The digest is there where the executor was told its image's."""
+    """
+    What ran an attempt.
+
+    The digest is there where the executor was told its image's, the model where its deployment names one.
+    """
 
     algorithm_version: str
     image_digest: str | None = Field(examples=["sha256:5f0f…"])
+    model: str | None = Field(examples=["invoice-types@production"])
 
 
 class AttemptObject(BaseModel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,13 @@ Emit = Callable[[str, dict[str, Any]], None]
 _SAFE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
+@dataclass(frozen=True, slots=True)
+class SetupContext:
+    """What ``setup(self, context)`` may know: *model* as in `Context`. A ``setup(self)`` is as good."""
+
+    model: str | None = None
+
+
 class Context:
     """What one attempt may know and say. Made by the executor's child, or directly in a test."""
 
@@ -163,10 +171,13 @@ class Context:
         attempt: int = 1,
         emit: Emit | None = None,
         canceled: Callable[[], bool] | None = None,
+        model: str | None = None,
     ) -> None:
         self.job_id = job_id
         self.attempt = attempt
         self.work_dir = work_dir
+        self.model = model
+        """The model that the deployment names, like ``invoice-types@production``; None: it names none."""
         self._emit = emit or (lambda _kind, _data: None)
         self._canceled = canceled or (lambda: False)
         self._saved = 0

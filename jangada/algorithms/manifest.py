@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from jangada.algorithms.batching import LONGEST_WAIT_MS, MOST_TOGETHER, Batching
 from jangada.errors import ConfigurationError
 
 MANIFEST_NAME = "executor.yml"
@@ -51,6 +52,8 @@ class AlgorithmManifest:
     """Runs take milliseconds: the executor may lease several at once and hand them to the child together."""
     concurrency: int = 1
     recycle_after_jobs: int | None = None
+    batching: Batching | None = None
+    """How jobs are gathered for ``run_batch``; None: each runs by itself."""
     shared: tuple[str, ...] = ()
     apt: tuple[str, ...] = ()
 
@@ -92,9 +95,9 @@ def _text(pattern: re.Pattern[str] | None = None) -> Callable[[Any], str]:
     return parse
 
 
-def _whole(minimum: int) -> Callable[[Any], int]:
+def _whole(minimum: int, maximum: float = float("inf")) -> Callable[[Any], int]:
     def parse(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
             raise ValueError
         return value
 
@@ -143,6 +146,12 @@ _LIMITS = {
     "grace_s": _Key("grace_s", _seconds, "seconds above 0"),
 }
 
+_BATCHING = {
+    "max_batch": _Key("max_batch", _whole(2, MOST_TOGETHER), f"a whole number from 2 to {MOST_TOGETHER}"),
+    "max_wait_ms": _Key("max_wait_ms", _whole(0, LONGEST_WAIT_MS), f"a whole number from 0 to {LONGEST_WAIT_MS}"),
+    "adaptive": _Key("is_adaptive", _bool, "true or false"),
+}
+
 _KEYS = {
     "name": _Key("name", _text(_NAME), "a name of lower-case letters, digits and dashes"),
     "version": _Key("version", _text(_VERSION), 'a version in quotes, like "1.2.3"'),
@@ -174,18 +183,33 @@ def load_manifest(folder: Path) -> AlgorithmManifest:
         raise ConfigurationError(f"{file}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(document, dict):
         raise ConfigurationError(f"{file}: expected keys and values, found {type(document).__name__}")
-    limits = document.pop("limits", None) or {}
-    if not isinstance(limits, dict):
-        raise ConfigurationError(f"{file}: limits: expected keys and values, found {limits!r}")
+    limits, batching = _group(file, document, "limits", _LIMITS), _group(file, document, "batching", _BATCHING)
     values = _parse(file, document, _KEYS, "")
     for key in ("name", "version"):
         if key not in values:
             raise ConfigurationError(f"{file}: {key}: missing, expected {_KEYS[key].expected}")
-    manifest = AlgorithmManifest(folder=folder, limits=Limits(**_parse(file, limits, _LIMITS, "limits.")), **values)
+    if batching and "max_batch" not in batching:
+        raise ConfigurationError(f"{file}: batching.max_batch: missing, expected {_BATCHING['max_batch'].expected}")
+    if batching and values.get("short"):
+        raise ConfigurationError(f"{file}: short: expected false beside batching, which claims several jobs at once")
+    manifest = AlgorithmManifest(
+        folder=folder,
+        limits=Limits(**limits),
+        batching=Batching(**batching) if batching else None,
+        **values,
+    )
     for name in manifest.shared:
         if not (folder.parent / name).is_dir():
             raise ConfigurationError(f"{file}: shared: there is no folder {folder.parent / name}")
     return manifest
+
+
+def _group(file: Path, document: dict[Any, Any], name: str, keys: dict[str, _Key]) -> dict[str, Any]:
+    """The keys below *name*, which is taken out of *document*."""
+    group = document.pop(name, None) or {}
+    if not isinstance(group, dict):
+        raise ConfigurationError(f"{file}: {name}: expected keys and values, found {group!r}")
+    return _parse(file, group, keys, f"{name}.")
 
 
 def _parse(file: Path, document: dict[Any, Any], keys: dict[str, _Key], prefix: str) -> dict[str, Any]:

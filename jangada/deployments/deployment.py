@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from jangada.algorithms.batching import Batching
 from jangada.deployments.queues import CANARY_SUFFIX
 from jangada.deployments.scaling import ScalingPolicy
 
@@ -75,15 +76,6 @@ class Placement:
 
     labels: Mapping[str, str] = field(default_factory=dict)
     allows_untrusted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Batching:
-    """Jobs given to ``run_batch`` together: at most *max_batch*, waited for at most *max_wait_ms*. 1 is no batching."""
-
-    max_batch: int = 1
-    max_wait_ms: int = 0
-    is_adaptive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +155,8 @@ class Deployment:
     warm: tuple[WarmWindow, ...] = ()
     resources: Resources = field(default_factory=Resources)
     placement: Placement = field(default_factory=Placement)
-    batching: Batching = field(default_factory=Batching)
+    batching: Batching | None = None
+    """None: as the algorithm has it."""
     timeouts: Timeouts = field(default_factory=Timeouts)
     prices: Prices = field(default_factory=Prices)
     canary: Canary | None = None

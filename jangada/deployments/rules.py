@@ -41,7 +41,7 @@ def _windows(deployment: Deployment) -> list[FieldError]:
 def _rest(deployment: Deployment) -> list[FieldError]:
     wrong = []
     batching, canary = deployment.batching, deployment.canary
-    if batching.max_wait_ms and batching.max_batch < 2:
+    if batching is not None and batching.max_wait_ms and batching.max_batch < 2:
         wrong.append(
             FieldError("/batching/max_wait_ms", "expected 0 where max_batch is 1: there is nothing to wait for")
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from jangada.algorithms.manifest import MANIFEST_NAME, AlgorithmManifest, find_algorithms, load_manifest
 from jangada.errors import ConfigurationError, JangadaError
+from jangada.executor.terms import add_options, terms_of
 from jangada.settings import Settings
 
 WRONG_USAGE = 2
@@ -82,6 +83,7 @@ def _run(options: argparse.Namespace, settings: Settings, manifest: AlgorithmMan
         concurrency=options.concurrency or manifest.concurrency,
         drain_s=options.drain_s,
         ready_file=options.ready_file,
+        terms=terms_of(options),
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: executor.stop())
@@ -110,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-env", action="store_true", help="use this very Python, as in the algorithm's own image")
     parser.add_argument("--env-only", action="store_true", help="build the algorithm's environment and end")
     parser.add_argument("--describe", action="store_true", help="set the algorithm up, print its schemas and end")
+    add_options(parser)
     return parser
 
 

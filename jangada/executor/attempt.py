@@ -113,6 +113,7 @@ class AttemptRunner:
         cancellation: Cancellation,
         inline_bytes: int,
         short: bool,
+        model: str | None = None,
     ) -> None:
         self._run = run
         self._signature = signature
@@ -120,6 +121,7 @@ class AttemptRunner:
         self._cancellation = cancellation
         self._inline_bytes = inline_bytes
         self._short = short
+        self._model = model
         self._reaped_cpu_s = _reaped_cpu_s()
         self._memory = None if short else PeakMemory()
 
@@ -185,6 +187,7 @@ class AttemptRunner:
             attempt=job.attempt,
             emit=emit,
             canceled=lambda: self._cancellation.is_canceled(job.number),
+            model=self._model,
         )
 
     def _metrics(self, began: float, used: float) -> dict[str, float]:

@@ -14,6 +14,7 @@ import ctypes
 import fcntl
 import gc
 import importlib
+import inspect
 import os
 import signal
 import socket
@@ -25,6 +26,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from jangada.algorithms.authoring import SetupContext
 from jangada.algorithms.schema import DeclarationError, Signature, bind
 from jangada.executor.attempt import AttemptRunner, Cancellation
 from jangada.executor.messages import CANCEL_SIGNAL, PROTOCOL, Decoder, Hello, Run, SetupFailed, Stop, encode
@@ -98,6 +100,7 @@ def main(arguments: list[str]) -> int:
         cancellation=cancellation,
         inline_bytes=options.inline_bytes,
         short=options.short,
+        model=options.model,
     )
     _serve(channel, runner, streams, send)
     return 0
@@ -128,7 +131,9 @@ def _set_up(options: argparse.Namespace) -> tuple[Any, Signature, dict[str, floa
     imported = time.monotonic()
     algorithm = declared()
     if hasattr(algorithm, "setup"):
-        algorithm.setup()
+        taken = inspect.signature(algorithm.setup).parameters.values()
+        wants_context = any(each.default is inspect.Parameter.empty for each in taken)
+        algorithm.setup(*([SetupContext(options.model)] if wants_context else []))
     phases = {"import": round(imported - began, 4), "setup": round(time.monotonic() - imported, 4)}
     return algorithm, signature, phases
 
@@ -170,6 +175,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--parent", type=int, required=True)
     parser.add_argument("--spawned", type=float, required=True)
     parser.add_argument("--inline-bytes", type=int, required=True)
+    parser.add_argument("--model")
     parser.add_argument("--short", action="store_true")
     return parser.parse_args(arguments)
 

@@ -66,7 +66,7 @@ class Connections:
         notify: Notify,
         metrics: ExecutorMetrics,
         meter: Meter,
-        algorithm_version: str,
+        ran_by: RanBy,
     ) -> JobExecution:
         """The dealings of one executor with one queue, measured."""
         return MeasuredExecution(
@@ -78,7 +78,7 @@ class Connections:
             executor_id=executor_id,
             lease_s=self.settings.lease_s,
             notify=notify,
-            ran_by=RanBy(algorithm_version, self.settings.image_digest),
+            ran_by=ran_by,
         )
 
     def ledger(self) -> UsageLedger:

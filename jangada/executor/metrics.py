@@ -181,6 +181,17 @@ def executor_gauges(
     )
 
 
+def deployment_gauge(deployment: str, model: str | None) -> Gauge:
+    """Whose jobs the executor runs and with which model, as labels to join with."""
+    labels = (deployment, model or "")
+    return Gauge(
+        "jangada_executor_deployment_info",
+        "Always 1; the deployment and its model are labels.",
+        lambda: [(labels, 1)],
+        ("deployment", "model"),
+    )
+
+
 def _resident() -> float:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return float(pages * resource.getpagesize())

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jangada.executor.metrics import ExecutorMetrics, executor_gauges
+from jangada.executor.metrics import ExecutorMetrics, deployment_gauge, executor_gauges
 from jangada.executor.metrics_queues import QueueGauges
 from jangada.executor.metrics_text import Family, Page
 from jangada.webhooks.message import QUEUE as WEBHOOKS
@@ -32,9 +32,14 @@ class MetricsPage:
         *,
         algorithm: str,
         queue_name: str,
+        deployment: str,
+        model: str | None,
         folder: Path,
     ) -> None:
-        gauges = executor_gauges(lambda: loop.slot_states, lambda: loop.unstored, folder, version("jangada"))
+        gauges = (
+            *executor_gauges(lambda: loop.slot_states, lambda: loop.unstored, folder, version("jangada")),
+            deployment_gauge(deployment, model),
+        )
         self._executor = Page((*metrics.families, *gauges), algorithm=algorithm, queue=queue_name)
         self._queues = QueueGauges(queue, algorithms, [queue_name, WEBHOOKS, ASYNCHRONOUS])
         self._queue_page = Page(self._queues.families)

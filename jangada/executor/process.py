@@ -27,6 +27,7 @@ class ChildRecipe:
     environ: dict[str, str]
     inline_bytes: int
     short: bool
+    model: str | None = None
 
 
 class ChildProcess:
@@ -76,6 +77,8 @@ class ChildProcess:
         command += ["--inline-bytes", str(recipe.inline_bytes)]
         for folder in recipe.import_folders:
             command += ["--path", str(folder)]
+        if recipe.model is not None:
+            command.append(f"--model={recipe.model}")
         return [*command, "--short"] if recipe.short else command
 
     @property

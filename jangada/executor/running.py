@@ -45,6 +45,8 @@ class SlotJob:
     started_ms: int | None = None
     stop: StopReason | None = None
     kill_at: float | None = None
+    limit_s: float = 0.0
+    """How long user code may run, from `started`: the job's own limit or its slot's, whichever is less."""
     log: JobLog | None = None
     peak_bytes: int = 0
     metrics: dict[str, float | None] = field(default_factory=dict)
@@ -61,11 +63,12 @@ Ending = Done | AttemptFailure | StopReason
 
 @dataclass(frozen=True, slots=True)
 class SlotLimits:
-    """What a slot enforces. Seconds, bytes."""
+    """What a slot enforces. Seconds, bytes. *execution_timeout_s* bounds an attempt whose job allows more."""
 
     grace_s: float = 5.0
     memory_bytes: int | None = None
     recycle_after_jobs: int | None = None
+    execution_timeout_s: float | None = None
 
 
 class SlotObserver:

@@ -111,6 +111,9 @@ class Slot:
 
     def give(self, job: SlotJob) -> None:
         """Run *job* after those already here."""
+        most_s = self._limits.execution_timeout_s
+        asked_s = job.orders.execution_timeout_s
+        job.limit_s = asked_s if most_s is None else min(asked_s, most_s)
         self.jobs.append(job)
         if self.is_ready:
             self._send_waiting()
@@ -164,7 +167,7 @@ class Slot:
             if job.kill_at is not None:
                 timers.append(job.kill_at)
             elif job.started is not None:
-                timers.append(job.started + job.orders.execution_timeout_s)
+                timers.append(job.started + job.limit_s)
                 if job.orders.deadline_ms is not None:
                     timers.append(time.monotonic() + max(0.0, job.orders.deadline_ms / 1000 - time.time()))
         return min(timers, default=None)
@@ -182,7 +185,7 @@ class Slot:
                 self.child.kill()
                 job.kill_at = now + 60
         elif job.started is not None:
-            if now >= job.started + job.orders.execution_timeout_s:
+            if now >= job.started + job.limit_s:
                 self.stop_job(job, StopReason.TIMEOUT)
             elif job.orders.deadline_ms is not None and time.time() * 1000 >= job.orders.deadline_ms:
                 self.stop_job(job, StopReason.DEADLINE)

@@ -26,7 +26,9 @@ from jangada.executor.journal import Journal
 from jangada.executor.messages import Hello
 from jangada.executor.process import ChildRecipe
 from jangada.executor.running import SlotLimits
+from jangada.executor.terms import NO_TERMS, Terms
 from jangada.ids import new_id
+from jangada.jobs.job import RanBy
 from jangada.settings import Settings
 
 if TYPE_CHECKING:
@@ -66,7 +68,9 @@ def child_environ(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def recipe(manifest: AlgorithmManifest, python: Path, package: Path, settings: Settings) -> ChildRecipe:
+def recipe(
+    manifest: AlgorithmManifest, python: Path, package: Path, settings: Settings, terms: Terms = NO_TERMS
+) -> ChildRecipe:
     """How *manifest*'s children are started; *package* becomes a folder that holds nothing but this package."""
     package.mkdir(parents=True, exist_ok=True)
     link = package / "jangada"
@@ -81,6 +85,7 @@ def recipe(manifest: AlgorithmManifest, python: Path, package: Path, settings: S
         environ=child_environ(os.environ),
         inline_bytes=settings.inline_bytes,
         short=manifest.short,
+        model=terms.model,
     )
 
 
@@ -153,6 +158,7 @@ class Executor:
         concurrency: int,
         drain_s: float,
         ready_file: Path | None = None,
+        terms: Terms = NO_TERMS,
     ) -> None:
         # pymongo takes PyOpenSSL where that is installed; the standard library's ssl does as well and is 9 MB smaller.
         sys.modules.setdefault("pymongo.pyopenssl_context", None)  # type: ignore[arg-type]
@@ -163,6 +169,7 @@ class Executor:
         self._manifest = manifest
         self._settings = settings
         self._queue_name = queue_name
+        self._terms = terms
         self._slots = concurrency
         self._ready_file = ready_file
         self._began = 0.0
@@ -178,16 +185,18 @@ class Executor:
         self._connections = Connections.open(settings)
         limits = manifest.limits
         metrics = ExecutorMetrics()
+        ran_by = RanBy(manifest.version, settings.image_digest, terms.model)
         notify = metrics.notifying(self._connections.notifier())
         self._meter = self._make_meter()
         self._loop = ExecutorLoop(
-            self._connections.execution(queue_name, self.executor_id, notify, metrics, self._meter, manifest.version),
+            self._connections.execution(queue_name, self.executor_id, notify, metrics, self._meter, ran_by),
             self._connections.files(),
-            recipe(manifest, python, self._folder / "lib", settings),
+            recipe(manifest, python, self._folder / "lib", settings, terms),
             SlotLimits(
                 grace_s=limits.grace_s,
                 memory_bytes=None if limits.memory_mib is None else limits.memory_mib * 1024 * 1024,
                 recycle_after_jobs=manifest.recycle_after_jobs,
+                execution_timeout_s=terms.execution_timeout_s,
             ),
             LoopOptions(concurrency, manifest.short, drain_s),
             folder=self._folder,
@@ -260,6 +269,8 @@ class Executor:
             self._connections.algorithms,
             algorithm=self._manifest.name,
             queue_name=self._queue_name,
+            deployment=deployment_of(self._queue_name) or self._manifest.name,
+            model=self._terms.model,
             folder=self._folder,
         )
         server = MetricsServer(page.text, self._settings.metrics_listen or "")

@@ -22,8 +22,7 @@ def ending_of(job: SlotJob, reported: Ending | None, *, rss_bytes: int = 0, cap_
                 return AttemptFailure(ErrorCode.ALGORITHM_ERROR, "run raised JobCanceled without being canceled")
             return reported
         case StopReason.TIMEOUT:
-            limit = job.orders.execution_timeout_s
-            return AttemptFailure(ErrorCode.TIMEOUT, f"run took longer than {limit:g} s", retryable=True)
+            return AttemptFailure(ErrorCode.TIMEOUT, f"run took longer than {job.limit_s:g} s", retryable=True)
         case StopReason.DEADLINE:
             return AttemptFailure(ErrorCode.DEADLINE, "the job's deadline passed while it ran")
         case StopReason.MEMORY:

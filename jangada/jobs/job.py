@@ -140,10 +140,15 @@ class AttemptFailure:
 
 @dataclass(frozen=True, slots=True)
 class RanBy:
-    """Which code ran an attempt: the algorithm's version and, where the executor was told, its image's digest."""
+    """
+    What ran an attempt: the algorithm's version and, where the executor was told, its image's digest.
+
+    *model* is what its deployment says, a name and an alias; None where it says none.
+    """
 
     algorithm_version: str
     image_digest: str | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

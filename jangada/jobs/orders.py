@@ -154,8 +154,11 @@ def counted(attempts: Iterable[Attempt]) -> int:
 
 
 def ran_by_entry(ran_by: RanBy | None) -> dict[str, Any]:
-    """*ran_by* as a history entry or a document has it: absent, or ``{"ran_by": [version, digest]}``."""
-    return {} if ran_by is None else {"ran_by": [ran_by.algorithm_version, ran_by.image_digest]}
+    """*ran_by* as a history entry or a document has it: absent, or ``{"ran_by": [version, digest, model]}``."""
+    if ran_by is None:
+        return {}
+    model = [] if ran_by.model is None else [ran_by.model]
+    return {"ran_by": [ran_by.algorithm_version, ran_by.image_digest, *model]}
 
 
 def history_of(attempts: Iterable[Attempt]) -> list[dict[str, Any]]:

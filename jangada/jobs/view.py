@@ -102,4 +102,8 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
 def _ran_by(ran_by: RanBy | None) -> dict[str, str | None] | None:
     if ran_by is None:
         return None
-    return {"algorithm_version": ran_by.algorithm_version, "image_digest": ran_by.image_digest}
+    return {
+        "algorithm_version": ran_by.algorithm_version,
+        "image_digest": ran_by.image_digest,
+        "model": ran_by.model,
+    }

@@ -9,7 +9,7 @@ from typing import Any
 
 from docker.types import DeviceRequest
 
-from jangada.node.engine import Order
+from jangada.node.engine import Order, executor_options
 
 LABEL_NODE = "jangada.node"
 LABEL_REPLICA = "jangada.replica"
@@ -80,12 +80,7 @@ def container_arguments(spec: ContainerSpec, order: Order) -> dict[str, Any]:
     return {
         "image": spec.images[order.lane.algorithm],
         "name": f"jangada-{order.replica.id}",
-        "command": [
-            ALGORITHM,
-            "--queue", order.lane.queue,
-            "--drain-s", str(order.deployment.timeouts.drain_s),
-            "--ready-file", READY_FILE,
-        ],
+        "command": [ALGORITHM, *executor_options(order, ready_file=READY_FILE)],
         "environment": {
             name: value
             for name, value in spec.environ.items()

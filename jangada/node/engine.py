@@ -14,6 +14,7 @@ from jangada.deployments.deployment import Deployment, Lane
 from jangada.deployments.node import Engine
 from jangada.deployments.replica import Replica
 from jangada.errors import JangadaError
+from jangada.executor.terms import Terms, options_of
 
 
 class EngineError(JangadaError):
@@ -27,6 +28,23 @@ class Order:
     replica: Replica
     lane: Lane
     deployment: Deployment
+
+
+def executor_options(order: Order, *, ready_file: str | Path) -> list[str]:
+    """What an executor is told of its deployment, after the algorithm."""
+    deployment = order.deployment
+    terms = Terms(
+        execution_timeout_s=deployment.timeouts.execution_s,
+        model=deployment.model,
+        batching=deployment.batching,
+        needs_gpu=deployment.resources.gpu is not None,
+    )
+    return [
+        "--queue", order.lane.queue,
+        "--drain-s", str(deployment.timeouts.drain_s),
+        "--ready-file", str(ready_file),
+        *options_of(terms),
+    ]  # fmt: skip
 
 
 class Condition(StrEnum):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from jangada.algorithms.manifest import AlgorithmManifest
 from jangada.deployments.node import Engine
-from jangada.node.engine import Condition, EngineError, Order, Report, Seen, read_report
+from jangada.node.engine import Condition, EngineError, Order, Report, Seen, executor_options, read_report
 
 WRONG_USAGE = 2
 """How an executor ends when a setting or a file is wrong."""
@@ -80,9 +80,7 @@ class ProcessEngine:
                 process = subprocess.Popen(
                     [
                         sys.executable, "-m", "jangada.executor", str(manifest.folder),
-                        "--queue", order.lane.queue,
-                        "--drain-s", str(order.deployment.timeouts.drain_s),
-                        "--ready-file", str(ready_file),
+                        *executor_options(order, ready_file=ready_file),
                     ],
                     env=self._environ | gpu_environ(order),
                     stdin=subprocess.DEVNULL,

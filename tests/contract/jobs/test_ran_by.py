@@ -14,7 +14,7 @@ from tests.contract.jobs.test_store import a_job, store
 __all__ = ["store"]
 
 OLD = RanBy("1.2.3", "sha256:" + "0" * 64)
-NEW = RanBy("1.3.0")
+NEW = RanBy("1.3.0", model="types@production")
 
 
 class Floor:
@@ -44,7 +44,11 @@ def test_what_ran_a_job_is_in_its_record(store):
     assert floor.seen()["ran_by"] is None
     execution, lease = floor.claim(OLD)
     execution.exchange([Completion(lease, output="x")])
-    assert floor.seen()["ran_by"] == {"algorithm_version": "1.2.3", "image_digest": OLD.image_digest}
+    assert floor.seen()["ran_by"] == {
+        "algorithm_version": "1.2.3",
+        "image_digest": OLD.image_digest,
+        "model": None,
+    }
 
 
 def test_each_attempt_has_its_own(store):
@@ -56,9 +60,13 @@ def test_each_attempt_has_its_own(store):
     execution.exchange([Completion(lease, output="x")])
     seen = floor.seen()
     assert seen["algorithm_version"] == "1.2.3"
-    assert seen["ran_by"] == {"algorithm_version": "1.3.0", "image_digest": None}
+    assert seen["ran_by"] == {"algorithm_version": "1.3.0", "image_digest": None, "model": "types@production"}
     [first] = seen["attempts"]
-    assert first["ran_by"] == {"algorithm_version": "1.2.3", "image_digest": OLD.image_digest}
+    assert first["ran_by"] == {
+        "algorithm_version": "1.2.3",
+        "image_digest": OLD.image_digest,
+        "model": None,
+    }
 
 
 def test_who_cannot_tell_says_nothing(store):

@@ -22,6 +22,7 @@ from jangada.executor.journal import Journal
 from jangada.executor.loop import ExecutorLoop, LoopOptions
 from jangada.executor.memory import tree
 from jangada.executor.running import SlotLimits
+from jangada.executor.terms import NO_TERMS, Terms
 from jangada.ids import new_id
 from jangada.jobs.execution import JobExecution
 from jangada.jobs.job import Job, Policy
@@ -81,6 +82,7 @@ class Bench:
         drain_s: float = 0.0,
         environ: dict[str, str] | None = None,
         execution: Callable[[JobExecution], Any] = lambda execution: execution,
+        terms: Terms = NO_TERMS,
         **changes: Any,
     ) -> Iterator[ExecutorLoop]:
         """An executor of *toy* at work; stopped at the end."""
@@ -89,7 +91,7 @@ class Bench:
         folder = self.tmp_path / executor_id
         journal = Lines()
         self.journals.append(journal)
-        recipe = start.recipe(manifest, Path(sys.executable), folder / "lib", self.settings)
+        recipe = start.recipe(manifest, Path(sys.executable), folder / "lib", self.settings, terms)
         recipe = replace(recipe, environ={**recipe.environ, **(environ or {})})
         limits = manifest.limits
         loop = ExecutorLoop(
@@ -98,7 +100,12 @@ class Bench:
             ),
             JobFiles(lambda: self.artifacts, lambda: self.download, max_file_bytes=1_000_000),
             recipe,
-            SlotLimits(limits.grace_s, limits.memory_mib and limits.memory_mib << 20, manifest.recycle_after_jobs),
+            SlotLimits(
+                limits.grace_s,
+                limits.memory_mib and limits.memory_mib << 20,
+                manifest.recycle_after_jobs,
+                terms.execution_timeout_s,
+            ),
             LoopOptions(concurrency or manifest.concurrency, manifest.short, drain_s),
             folder=folder,
             journal=journal,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from jangada.executor.terms import Terms
 from jangada.jobs.job import JobStatus
 from tests.integration.executor.harness import Bench, until
 
@@ -282,3 +283,19 @@ def test_children_killed_at_random_lose_no_job(bench: Bench) -> None:
         jobs = [bench.final(job_id, 60) for job_id in ids]
     assert [job.status for job in jobs] == [JobStatus.SUCCEEDED] * 60
     assert all(job.output["attempt"] == job.attempt for job in jobs)
+
+
+def test_the_limit_of_the_deployment_ends_what_its_job_would_allow(bench: Bench) -> None:
+    with bench.executor("sleeps", terms=Terms(execution_timeout_s=0.3)):
+        own = bench.run("sleeps", {"seconds": 30}, execution_timeout_s=0.2, max_attempts=1)
+        job = bench.run("sleeps", {"seconds": 30}, execution_timeout_s=60, max_attempts=1)
+    assert job.error is not None
+    assert own.error is not None
+    assert (job.error["code"], job.error["message"]) == ("timeout", "run took longer than 0.3 s")
+    assert own.error["message"] == "run took longer than 0.2 s"
+
+
+def test_the_model_of_the_deployment_is_told_at_setup_and_in_run(bench: Bench) -> None:
+    with bench.executor("tells_its_model", terms=Terms(model="-types@production")):
+        job = bench.run("tells_its_model")
+    assert job.output == {"at_setup": "-types@production", "now": "-types@production"}

@@ -196,3 +196,17 @@ def test_while_the_stores_are_away_what_runs_goes_on_and_afterwards_all_is_as_be
     assert [one.pid for one in agent.executors()] == [executor.pid]
     assert rig.final(rig.submit(one)).status.value == "succeeded"
     assert agent.process.poll() is None
+
+
+def test_the_time_limit_and_the_model_of_a_deployment_reach_its_jobs(rig: Rig):
+    limited = rig.deploy("limited", "sleeps", timeouts=Timeouts(execution_s=0.3))
+    named = rig.deploy("named", "tells-its-model", model="types@production")
+    rig.agent()
+    late, told = rig.submit(limited, {"seconds": 60}, max_attempts=1), rig.submit(named)
+    job = rig.final(late)
+    assert job.error is not None
+    assert (job.error["code"], job.error["message"]) == ("timeout", "run took longer than 0.3 s")
+    ran = rig.final(told)
+    assert ran.output == {"at_setup": "types@production", "now": "types@production"}
+    assert ran.ran_by is not None
+    assert ran.ran_by.model == "types@production"

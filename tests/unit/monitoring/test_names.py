@@ -42,6 +42,8 @@ def page() -> MetricsPage:
         algorithms,
         algorithm="ocr",
         queue_name="ocr",
+        deployment="ocr",
+        model=None,
         folder=Path(),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,8 +11,10 @@ import pytest
 
 pytest.importorskip("docker")
 
-from jangada.deployments.deployment import Deployment, GpuNeed, Resources
+from jangada.algorithms.batching import Batching
+from jangada.deployments.deployment import Deployment, GpuNeed, Resources, Timeouts
 from jangada.deployments.replica import claimed
+from jangada.executor.terms import NO_TERMS, Terms, add_options, terms_of
 from jangada.node.docker_spec import ContainerSpec, container_arguments, host_arguments, prepare_folders
 from jangada.node.engine import Order
 
@@ -63,3 +66,20 @@ def test_nobody_in_it_gains_rights():
     assert host["cap_drop"] == ["ALL"]
     assert host["security_opt"] == ["no-new-privileges"]
     assert host["restart_policy"] == {"Name": "no"}
+
+
+def test_the_executor_is_told_what_its_deployment_asks_for():
+    wish = Deployment(
+        "d", "echo", "dep.d", NOW, NOW, model="-types@production", resources=Resources(gpu=GpuNeed()),
+        timeouts=Timeouts(execution_s=2.5), batching=Batching(8, 5, is_adaptive=True),
+    )  # fmt: skip
+    replica = claimed(wish.stable, 0, "node_1", now=NOW, until=NOW)
+    command = container_arguments(spec(), Order(replica, wish.stable, wish))["command"]
+    parser = argparse.ArgumentParser()
+    for name in ("--queue", "--drain-s", "--ready-file"):
+        parser.add_argument(name)
+    add_options(parser)
+    told = terms_of(parser.parse_args(command[1:]))
+    assert told == Terms(2.5, "-types@production", Batching(8, 5, is_adaptive=True), needs_gpu=True)
+    plain = container_arguments(spec(), order())["command"]
+    assert terms_of(parser.parse_args(plain[1:])) == NO_TERMS
