@@ -6,9 +6,11 @@ time. Each job may wait *target_s*; how long it has waited is known from the arr
 counted before, since queues are worked off in order. So many replicas are needed that
 every queued job starts within its target (a demand bound, as for periodic real-time
 tasks), those that start already counted in, and the time that a start takes counted
-out. Fewer are kept once no moment of the cool-down needed more; the last one goes
-after *idle_s* without a job. A busy deployment so keeps a short queue rather than idle
-replicas. The same function serves the node agents and the simulation.
+out. Fewer are kept once no moment of the cool-down needed more; sooner where that was a
+crowd that has been worked off, and what comes now is so little that those who would stay
+had nothing to do. The last one goes after *idle_s* without a job. A busy deployment so
+keeps a short queue rather than idle replicas. The same function serves the node agents
+and the simulation.
 """
 
 from __future__ import annotations
@@ -29,6 +31,10 @@ _LEVEL_SHARE = 0.5
 _TREND_SHARE = 0.3
 _SAMPLE_S = 5.0
 _HISTORY_STEPS = 16
+"""Counts of arrivals kept for each target time."""
+_MOST_HISTORY = 64
+_LOOK_BACK = 1.5
+"""Target times for which counts of arrivals are kept: who waits longer is late already."""
 
 
 class Signal(StrEnum):
@@ -61,8 +67,9 @@ class ScalingPolicy:
     The wish about replicas. Times in seconds.
 
     *buffer* replicas are kept free above those that work, while anything works.
-    *cooldown_s* is how long replicas must have been idle before they go; None:
-    `COOLDOWN_STARTS` times the measured start time, at most `MOST_COOLDOWN_S`.
+    *cooldown_s* is how long replicas must not have been needed before they go; None:
+    `COOLDOWN_STARTS` times the measured start time, at most `MOST_COOLDOWN_S`, and less
+    for those that only a crowd has needed.
     *step* bounds how many one decision adds; None does not. *uses_forecast* counts
     on the jobs expected until a replica started now is ready. *target_jobs* serves
     the signal ``queue_length`` only.
@@ -129,7 +136,7 @@ class ScalingMemory:
     """(instant, replicas needed then) within the cool-down: a falling sequence, whose first is its maximum."""
     busy_at: float | None = None
     history: tuple[tuple[float, int], ...] = ()
-    """(instant, jobs that had come by then), as far back as a job may wait."""
+    """(instant, jobs that had come by then), as far back as a job may wait and a cool-down lasts."""
     sampled_at: float | None = None
     arrivals: int = 0
     rate: float = 0.0
@@ -153,7 +160,7 @@ def decide(policy: ScalingPolicy, load: Load, memory: ScalingMemory, now: float)
     Never fewer than *minimum*, never more than *maximum*. Zero to one on the first
     job whatever the target says; one to zero only after *idle_s* without a job.
     """
-    memory = _sampled(memory, load, now, policy.target_s)
+    memory = _sampled(memory, load, now, policy)
     if load.unfinished or memory.busy_at is None:
         memory = replace(memory, busy_at=now)
     needed, reason = _needed(policy, load, memory, now)
@@ -193,7 +200,7 @@ def _waiting(policy: ScalingPolicy, load: Load, memory: ScalingMemory, now: floa
     waiting = [(float(load.queued), policy.target_s)]
     for at, arrivals in memory.history:
         older = load.queued - (load.arrivals - arrivals)
-        if older > 0:
+        if older > 0 and now - at <= policy.target_s * _LOOK_BACK:
             waiting.append((float(older), max(0.0, policy.target_s - (now - at))))
     return waiting
 
@@ -233,12 +240,30 @@ def _damped(
     if needed > have:
         return (needed if policy.step is None else min(needed, have + policy.step)), reason
     calm = min(have, memory.needed[0][1])
+    if policy.cooldown_s is None and policy.signal is Signal.BACKLOG:
+        calm = min(calm, max(needed, _kept_busy(policy, load, memory, now)))
     if not load.unfinished:
         if now - (now if memory.busy_at is None else memory.busy_at) >= policy.idle_s:
             return 0, Reason.IDLE
         # What stays warm for the next job is one replica and the buffer, not the whole of a past crowd.
         calm = max(calm, min(have, 1 + policy.buffer))
     return calm, Reason.STEADY if calm == have else Reason.CALM
+
+
+def _kept_busy(policy: ScalingPolicy, load: Load, memory: ScalingMemory, now: float) -> int:
+    """
+    Replicas that the arrivals of the latest cool-down keep at work, were there no queue.
+
+    Their mean by Little's law and one standard deviation (of a Poisson stream) more.
+    What a crowd needed above that to be worked off in time is not needed again before
+    the next crowd, which may not come. All there are, while nothing is known.
+    """
+    cooldown_s = policy.cooldown(load.start_s)
+    since, before = next((one for one in memory.history if now - one[0] <= cooldown_s), (now, 0))
+    if since >= now:
+        return load.replicas
+    busy = (load.arrivals - before) / (now - since) * load.typical_run_s / load.slots
+    return math.ceil(busy + math.sqrt(max(0.0, busy))) + (policy.buffer if load.unfinished else 0)
 
 
 def _remembered(
@@ -248,10 +273,11 @@ def _remembered(
     return (*(one for one in needed if now - one[0] < cooldown_s and one[1] > count), (now, count))
 
 
-def _sampled(memory: ScalingMemory, load: Load, now: float, target_s: float) -> ScalingMemory:
+def _sampled(memory: ScalingMemory, load: Load, now: float, policy: ScalingPolicy) -> ScalingMemory:
     """The counts of arrivals, and every few seconds their rate and its trend."""
-    history = tuple(one for one in memory.history if now - one[0] <= target_s * 1.5)
-    if not history or now - history[-1][0] >= target_s / _HISTORY_STEPS:
+    whole_s = max(policy.target_s * _LOOK_BACK, policy.cooldown(load.start_s))
+    history = tuple(one for one in memory.history if now - one[0] <= whole_s)
+    if not history or now - history[-1][0] >= max(policy.target_s / _HISTORY_STEPS, whole_s / _MOST_HISTORY):
         history = (*history, (now, load.arrivals))
     if memory.sampled_at is None:
         return replace(memory, history=history, sampled_at=now, arrivals=load.arrivals)

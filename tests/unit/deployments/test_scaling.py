@@ -95,6 +95,35 @@ def test_down_only_when_the_whole_cooldown_agrees():
     assert decisions[-1].reason is Reason.CALM
 
 
+def crowd_and_after(policy: ScalingPolicy, every_s: float) -> list[Decision]:
+    """A hundred jobs at once, worked off by ten within ten seconds; then, if at all, one job each *every_s*."""
+    steps = [(0.0, Load(ready=10, run_s=1.0, start_s=6.0))]
+    for now in range(1, 21):
+        later = int(now / every_s)
+        queued = max(0, 100 - 10 * now)
+        running = 10 if queued else min(1, later)
+        arrivals = 100 + later
+        steps.append((float(now), Load(queued, running, ready=10, run_s=1.0, start_s=6.0, arrivals=arrivals)))
+    return after(policy, steps)
+
+
+def test_a_crowd_that_is_worked_off_leaves_nobody_idle_for_the_cooldown():
+    policy = replace(POLICY, cooldown_s=None)
+    alone = crowd_and_after(policy, every_s=1000.0)
+    assert [alone[9].replicas, alone[13].replicas] == [10, 1]  # 12 s would be the cool-down
+
+
+def test_what_arrives_all_the_time_keeps_its_replicas_through_the_cooldown():
+    policy = replace(POLICY, cooldown_s=None)
+    among_others = crowd_and_after(policy, every_s=0.25)  # four replicas' work each second
+    assert among_others[13].replicas == 6
+
+
+def test_a_cooldown_that_is_wished_is_kept_whatever_arrives():
+    wished = crowd_and_after(replace(POLICY, cooldown_s=12.0), every_s=1000.0)
+    assert wished[13].replicas >= 9
+
+
 def test_the_last_one_goes_after_the_idle_time():
     work, idle = Load(running=1, ready=1, run_s=1.0), Load(ready=1)
     decisions = after(POLICY, [(0, work), (30, idle), (59, idle), (60, idle)])
