@@ -17,6 +17,7 @@ import resource
 import select
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ from benchmarks.queue.client import Client
 from benchmarks.queue.redis_server import PrivateRedis
 from jangada.errors import StoreUnavailableError
 from jangada.ids import new_id
-from jangada.jobs.bell_line import BellLine
+from jangada.jobs.bell_claims import ClaimingLine
 from jangada.jobs.execution import LOOK_S, Completion, JobExecution
+from jangada.jobs.queue import Lease
 from jangada.jobs.queue_redis import RedisJobQueue
 from jangada.jobs.store_memory import MemoryJobStore
 from jangada.redis_client import RedisConnections, open_redis
@@ -69,26 +71,27 @@ class Idle:
         assert line is not None
         try:
             while not self._stopped:
-                leases = self._execution.exchange(want=1)
+                leases = self._wait(line) or self._execution.exchange(want=1)
                 if leases:
                     self._claimed.append(time.perf_counter())
                     self._execution.exchange([Completion(lease) for lease in leases])
-                self._wait(line)
         except StoreUnavailableError:
             return
 
-    def _wait(self, line: BellLine) -> None:
-        """Until the bell rings, or it is time to look."""
+    def _wait(self, line: ClaimingLine) -> Sequence[Lease]:
+        """Until the bell rings and brings a job, or it is time to look."""
         until = time.monotonic() + self._execution.idle_s()
         if self._descriptor is None:
-            self._descriptor = line.ask()
+            self._descriptor = line.ask(claims=True)
         while (left_s := until - time.monotonic()) > 0:
             if not self._is_readable(left_s):
-                return
-            if line.answer():
+                return ()
+            ring = line.answer()
+            if ring is not None:
                 self._descriptor = None
-                return
-            self._descriptor = line.ask()
+                return ring.take(1) if ring.take is not None else ()
+            self._descriptor = line.ask(claims=True)
+        return ()
 
     def _is_readable(self, timeout_s: float) -> bool:
         # Not select: among so many its descriptor may be beyond what that can watch.

@@ -50,10 +50,11 @@ def main() -> None:
     short = not options.one_by_one
     connections = open_redis(options.url)
     metrics = ExecutorMetrics()
+    results = RedisResultStore(connections.commands)
     execution = MeasuredExecution(
         metrics,
-        measured(RedisJobQueue(connections), "redis", QUEUE_OPERATIONS, metrics),
-        measured(RedisResultStore(connections.commands), "mongo", STORE_OPERATIONS, metrics),
+        measured(RedisJobQueue(connections, scripts_by=results.commands), "redis", QUEUE_OPERATIONS, metrics),
+        measured(results, "mongo", STORE_OPERATIONS, metrics),
         queue_name=manifest.name,
         executor_id=new_id("exe"),
     )

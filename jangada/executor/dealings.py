@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from jangada.jobs.bell_line import BellLine
+    from jangada.jobs.bell_claims import ClaimingLine
     from jangada.jobs.outcome import Completion
     from jangada.jobs.queue import Lease, LeaseState
 
@@ -41,7 +41,7 @@ class Execution(Protocol):
         """Block until the bell rings, at most *timeout_s*; whether it rang."""
         ...
 
-    def bell_line(self) -> BellLine | None:
+    def bell_line(self) -> ClaimingLine | None:
         """What tells of the bell to a selector; None where only `listen` does."""
         ...
 

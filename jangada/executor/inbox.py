@@ -11,6 +11,7 @@ from jangada.executor.heartbeat import Reports
 from jangada.executor.journal import Journal
 from jangada.executor.messages import Hello
 from jangada.executor.running import Ending, SlotJob, SlotObserver
+from jangada.jobs.bell_claims import Ring
 
 
 class Receiver(Protocol):
@@ -36,6 +37,10 @@ class Receiver(Protocol):
         """The child is done with a job."""
         ...
 
+    def rung(self, ring: Ring) -> None:
+        """The bell rang."""
+        ...
+
 
 class Inbox(SlotObserver):
     """Turns what happens on other threads into calls on the loop's."""
@@ -49,6 +54,10 @@ class Inbox(SlotObserver):
         self._live = live
         self._observer = observer
         self.calls: deque[Callable[[], None]] = deque()
+
+    def rang(self, ring: Ring) -> None:
+        """The bell rang."""
+        self.calls.append(partial(self._loop.rung, ring))
 
     def ready(self, slot: int, hello: Hello, cold: bool) -> None:
         self._observer.ready(slot, hello, cold)

@@ -11,8 +11,8 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,7 @@ from jangada.executor.outbox import Outbox
 from jangada.executor.pool import SlotPool
 from jangada.executor.process import ChildRecipe
 from jangada.executor.running import Ending, SlotJob, SlotLimits, SlotObserver, StopReason
+from jangada.jobs.bell_claims import Ring
 from jangada.jobs.execution import Completion, Notify
 from jangada.jobs.orders import parse
 from jangada.jobs.queue import Lease
@@ -99,15 +100,17 @@ class ExecutorLoop:
         )
         line = execution.bell_line()
         self._bell: Bell | WatchedBell = (
-            Bell(execution, lambda: self._call(self._look))
+            Bell(execution, lambda ring: self._call(partial(self.rung, ring)))
             if line is None
-            else WatchedBell(line, self._pool, execution, lambda: self._inbox.calls.append(self._look))
+            else WatchedBell(line, self._pool, execution, self._inbox.rang)
         )
         self._pace_s = FIRST_GUESS_S
         self._load = [0] * options.concurrency
         self._state = ["starting", *["cold"] * (options.concurrency - 1)]
         self._outbox = Outbox(execution, journal, self._left)
         self._began: list[SlotJob] = []
+        self._rings: deque[Ring] = deque()
+        """What was claimed when the bell rang, on its way into the slots."""
         self._hungry = False
         self._schema: dict[str, Any] | None = None
         """The input's, when inputs may hold files."""
@@ -212,6 +215,13 @@ class ExecutorLoop:
         with contextlib.suppress(StoreUnavailableError):
             self._execution.pass_on()
 
+    def rung(self, ring: Ring) -> None:
+        """The bell rang: there is a job already, or one to be looked for."""
+        if ring.take is None:
+            self._look()
+        else:
+            self._rings.append(ring)
+
     def _ask_stop(self) -> None:
         if self._stop_asked is not None:
             self._options = LoopOptions(self._options.concurrency, self._options.short, 0.0)
@@ -239,6 +249,8 @@ class ExecutorLoop:
             if self._began:
                 self._execution.start([job.lease for job in self._began if job.lease.job_id in self._held])
                 self._began = []
+            while self._rings:
+                self._take(self._rings.popleft())
             self._exchange()
             if self._failures:
                 self._journal.info("executor.reconnected", failures=self._failures)
@@ -319,9 +331,18 @@ class ExecutorLoop:
             # Only now, as what listens may be a thread that takes turns with this one.
             self._listen()
 
+    def _take(self, ring: Ring) -> None:
+        room = self._room_in("ready") if self._stop_asked is None else 0
+        leases = ring.take(room) if ring.take is not None else ()
+        self._hungry = ring.left_more or self._hungry
+        if leases:
+            self._dispatch(leases, running=True)
+        if not self._hungry and self._has_room:
+            self._listen()
+
     def _listen(self) -> None:
         try:
-            self._bell.listen()
+            self._bell.listen(claims=self._room_in("ready") > 0 and self._stop_asked is None)
         except StoreUnavailableError:
             # Nobody listens now: the next turn looks, and tries again.
             self._hungry = True
@@ -359,7 +380,7 @@ class ExecutorLoop:
                 for events in self._reports.take(job).values():
                     self._execution.emit(job.lease, events)
 
-    def _dispatch(self, leases: list[Lease], *, running: bool) -> None:
+    def _dispatch(self, leases: Sequence[Lease], *, running: bool) -> None:
         jobs = []
         for lease in leases:
             job = self._admit(lease, running=running)
@@ -434,6 +455,11 @@ class ExecutorLoop:
         while calls:
             calls.popleft()()
         self._desk.close()
+        for ring in self._rings:
+            if ring.take is not None:
+                # No room for anything: what was claimed goes back. Else its lease's end does the rest.
+                with contextlib.suppress(StoreUnavailableError):
+                    ring.take(0)
         handed_back = self._outbox.hand_back([job.lease for job in self._held.values()])
         self._heartbeat.stop()
         self._journal.info("executor.stopped", handed_back=handed_back)

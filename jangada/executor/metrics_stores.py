@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 from jangada.errors import StoreUnavailableError
 from jangada.executor.metrics import ExecutorMetrics
 from jangada.jobs.execution import Completion, JobExecution
-from jangada.jobs.queue import Lease
+from jangada.jobs.queue import BellClaim, Claimed, Lease
 
 T = TypeVar("T")
 
@@ -37,6 +37,12 @@ class MeasuredExecution(JobExecution):
         leases = super().exchange(completions, want, **options)
         self._exchanged(completions, leases)
         self._on_stored(completions)
+        return leases
+
+    def heard(self, claim: BellClaim, claimed: Claimed, want: int) -> list[Lease]:
+        """As `JobExecution.heard`: an exchange like any other."""
+        leases = super().heard(claim, claimed, want)
+        self._exchanged((), leases)
         return leases
 
 

@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import count
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jangada.clock import Clock, to_ms, utc_now
 from jangada.errors import StoreUnavailableError
 from jangada.jobs import retry
+from jangada.jobs.bell_claims import ClaimingLine
 from jangada.jobs.document import attempts_of
 from jangada.jobs.job import EPOCH_SHIFT, JobStatus, RanBy, fence
 from jangada.jobs.orders import parse
@@ -28,11 +29,8 @@ from jangada.jobs.outcome import (
     outcome_of,
     settled,
 )
-from jangada.jobs.queue import Finish, JobQueue, Lease, LeaseAction, LeaseState
+from jangada.jobs.queue import BellClaim, Claimed, Finish, JobQueue, Lease, LeaseAction, LeaseState
 from jangada.jobs.store import FenceRaise, JobStore, LogLine, Outcome
-
-if TYPE_CHECKING:
-    from jangada.jobs.bell_line import BellLine
 
 __all__ = ["Completion", "JobExecution", "Notify"]
 
@@ -130,11 +128,26 @@ class JobExecution:
         except StoreUnavailableError:
             self._unheard.append(token)
             raise
+        for outcome_lease, status in wrote:
+            self._notify("completed", outcome_lease, status)
+        return self._take(claimed, want, token, running=running)
+
+    def claim_at_bell(self) -> BellClaim:
+        """One job to run, claimed when the bell rings; what it brings is for `heard`, a lost answer for `missed`."""
+        return BellClaim(self._executor_id, self._lease_s, f"{self._session}.{next(self._calls)}:bell")
+
+    def heard(self, claim: BellClaim, claimed: Claimed, want: int) -> list[Lease]:
+        """What *claim* brought, treated as `exchange` treats it: beyond *want* it is handed back."""
+        return self._take(claimed, want, claim.token, running=True)
+
+    def missed(self, claim: BellClaim) -> None:
+        """The answer to *claim* will not be heard: what it brought comes with the next `exchange`."""
+        self._unheard.append(claim.token)
+
+    def _take(self, claimed: Claimed, want: int, token: str, *, running: bool) -> list[Lease]:
         self._next_due_ms = claimed.next_due_ms
         due = claimed.next_due_ms
         self._due_at = None if due is None else time.monotonic() + (due - claimed.now_ms) / 1000
-        for outcome_lease, status in wrote:
-            self._notify("completed", outcome_lease, status)
         if not claimed.leases:
             return []
         to_run = [lease for lease in claimed.leases if lease.action is LeaseAction.RUN]
@@ -194,9 +207,10 @@ class JobExecution:
         """Block until the bell rings, at most *timeout_s*; whether it rang."""
         return self._queue.wait_for_bell(self._name, timeout_s)
 
-    def bell_line(self) -> BellLine | None:
+    def bell_line(self) -> ClaimingLine | None:
         """What tells of the bell to a selector; None where only `listen` does."""
-        return self._queue.bell_line(self._name)
+        line = self._queue.bell_line(self._name)
+        return None if line is None else ClaimingLine(line, self)
 
     def pass_on(self) -> None:
         """Wake another executor: this one heard the bell and has no room."""

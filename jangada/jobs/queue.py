@@ -137,6 +137,15 @@ class Claimed:
     """The queue's clock at this call, to measure `next_due_ms` against."""
 
 
+@dataclass(frozen=True, slots=True)
+class BellClaim:
+    """What to claim when the bell rings: one job to run at once. *token* as in `JobQueue.finish_and_claim`."""
+
+    executor_id: str
+    lease_s: float
+    token: str
+
+
 class LeaseState(StrEnum):
     """What became of a lease that its holder wants to renew."""
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import orjson
 from redis.exceptions import RedisError
 
-from jangada.jobs.bell_line import BellLine, bell_line
+from jangada.jobs.bell_line import BellLine, ClaimCommand, bell_line
 from jangada.jobs.job import Priority
 from jangada.jobs.keys import PREFIX, QueueKeys, lock_key
 from jangada.jobs.queue import (
     Admission,
+    BellClaim,
     CancelResult,
     Claimed,
     Finish,
@@ -30,7 +31,7 @@ from jangada.jobs.queue import (
 from jangada.jobs.queue_view import checked_rate
 from jangada.jobs.quick_commands import quick
 from jangada.jobs.record import packed
-from jangada.jobs.redis_answers import event_of, events_of, lease_of, live_of, stats_of
+from jangada.jobs.redis_answers import claimed_of, event_of, events_of, lease_of, live_of, stats_of
 from jangada.jobs.scripts import Argument, Script, script
 from jangada.redis_client import MAX_BLOCK_S, RedisConnections, translate, translated
 
@@ -48,6 +49,7 @@ CHUNK_JOBS = 500
 CHUNK_BYTES = 4 * 1024 * 1024
 DEAD_CAP = 10_000
 SETTLE_LEASE_S = 15.0
+SETTLE_AT_BELL = 32
 MOST_LEASES = 2000
 """What one call hands out at most: Lua cannot pass more arguments to one command than its stack holds."""
 
@@ -57,7 +59,8 @@ class RedisJobQueue:
     `JobQueue` on one Redis or a Redis Cluster.
 
     *age_s*: how long a job waits in a band before it may rise into the next.
-    *skew_ms*: added to the server's clock, for tests that turn it by hand.
+    *skew_ms*: added to the server's clock, for tests that turn it by hand. *scripts_by*:
+    what runs scripts, instead of the client of *connections* for commands.
     """
 
     def __init__(
@@ -67,19 +70,22 @@ class RedisJobQueue:
         prefix: str = PREFIX,
         age_s: float = 60.0,
         skew_ms: Callable[[], int] | None = None,
+        scripts_by: Any = None,
     ) -> None:
         self._client = connections.commands
         self._blocking = connections.blocking
-        self._scripts = quick(connections.commands)
+        self._scripts = scripts_by or quick(connections.commands)
         self._bells = quick(connections.blocking)
         self._prefix = prefix
         self._age_ms = round(age_s * 1000)
         self._skew_ms = skew_ms
         self._keys = lru_cache(maxsize=1024)(lambda queue: QueueKeys(queue, prefix))
 
+    def _skew(self) -> int:
+        return self._skew_ms() if self._skew_ms is not None else 0
+
     def _run(self, loaded: Script, queue: str, arguments: list[Argument]) -> Any:
-        skew = self._skew_ms() if self._skew_ms is not None else 0
-        arguments.insert(0, skew)
+        arguments.insert(0, self._skew())
         try:
             return loaded.run(self._scripts, self._keys(queue).all, arguments)
         except RedisError as error:
@@ -122,27 +128,13 @@ class RedisJobQueue:
         token: str | None = None,
         again: bool = False,
     ) -> Claimed:
-        arguments: list[Argument] = [
-            executor_id,
-            min(want, MOST_LEASES),
-            min(settle, MOST_LEASES),
-            round(lease_s * 1000),
-            1 if running else 0,
-            self._age_ms,
-            token or "",
-            1 if again else 0,
-        ]
+        counts = (min(want, MOST_LEASES), min(settle, MOST_LEASES), round(lease_s * 1000), 1 if running else 0)
+        arguments: list[Argument] = [executor_id, *counts, self._age_ms, token or "", 1 if again else 0]
         for finish in finished:
             lease = finish.lease
             event = orjson.dumps(finish.event) if finish.event else b"{}"
             arguments += (lease.job_id, lease.epoch, lease.attempt, finish.status, event)
-        flags, rows, now_ms, next_due = self._run(script("exchange"), queue, arguments)
-        return Claimed(
-            finished=[flag == 1 for flag in flags],
-            leases=[lease_of(queue, row) for row in rows],
-            next_due_ms=None if next_due < 0 else next_due,
-            now_ms=now_ms,
-        )
+        return claimed_of(queue, self._run(script("exchange"), queue, arguments))
 
     def start(self, queue: str, leases: Sequence[Lease]) -> None:
         self._run(script("start"), queue, _held(leases))
@@ -225,7 +217,14 @@ class RedisJobQueue:
             return self._bells.execute_command("BLPOP", self._keys(queue).bell, bounded) is not None
 
     def bell_line(self, queue: str) -> BellLine | None:
-        return bell_line(self._blocking, self._keys(queue).bell)
+        keys = self._keys(queue)
+
+        def command(claim: BellClaim) -> tuple[Any, ...]:
+            counts = (1, SETTLE_AT_BELL, round(claim.lease_s * 1000), 1)
+            arguments = (self._skew(), claim.executor_id, *counts, self._age_ms, claim.token, 0)
+            return script("exchange").command(keys.all, arguments)
+
+        return bell_line(self._blocking, keys.bell, ClaimCommand(command, partial(claimed_of, queue)))
 
     def ring(self, queue: str) -> None:
         with translated():

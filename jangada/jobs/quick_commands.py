@@ -53,6 +53,31 @@ class QuickCommands:
         self._put_back(connection)
         return answer
 
+    def execute_commands(self, *commands: Sequence[Any]) -> list[Any]:
+        """
+        The answers to *commands*, which are sent together and run one after another, though others' may come between.
+
+        Raises the first `RedisError`; by then all have run, or the connection is lost.
+        """
+        connection = self._take()
+        answers: list[Any] = []
+        refused: ResponseError | None = None
+        try:
+            connection.send_packed_command(connection.pack_commands(commands))
+            for _ in commands:
+                try:
+                    answers.append(connection.read_response())
+                except ResponseError as error:
+                    refused = refused or error
+        except BaseException:
+            connection.disconnect()
+            self._pool.release(connection)
+            raise
+        self._put_back(connection)
+        if refused is not None:
+            raise refused
+        return answers
+
     def _put_back(self, connection: Any) -> None:
         if len(self._idle) < KEPT:
             self._idle.append((connection, time.monotonic()))

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from jangada.jobs.queue import JobEvent, Lease, LeaseAction, LiveJob, QueueControl, QueueStats
+from jangada.jobs.queue import Claimed, JobEvent, Lease, LeaseAction, LiveJob, QueueControl, QueueStats
 
 _ACTIONS = {action.value.encode(): action for action in LeaseAction}
 _ACTIONS[b""] = LeaseAction.RUN
@@ -26,6 +26,17 @@ def lease_of(queue: str, row: list[Any]) -> Lease:
         claimed_ms=claimed_ms,
         enqueued_ms=enqueued_ms,
         history=tuple(orjson.loads(b"[%b]" % history)) if history else (),
+    )
+
+
+def claimed_of(queue: str, answer: list[Any]) -> Claimed:
+    """The answer of `exchange.lua`."""
+    flags, rows, now_ms, next_due = answer
+    return Claimed(
+        finished=[flag == 1 for flag in flags],
+        leases=[lease_of(queue, row) for row in rows],
+        next_due_ms=None if next_due < 0 else next_due,
+        now_ms=now_ms,
     )
 
 

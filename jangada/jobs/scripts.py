@@ -29,9 +29,13 @@ class Script:
     def run(self, client: Any, keys: Sequence[bytes], arguments: Sequence[Argument]) -> Any:
         """Call it in one round trip; two when the server restarted and lost its scripts."""
         try:
-            return client.execute_command("EVALSHA", self._sha, len(keys), *keys, *arguments)
+            return client.execute_command(*self.command(keys, arguments))
         except NoScriptError:
             return client.execute_command("EVAL", self._source, len(keys), *keys, *arguments)
+
+    def command(self, keys: Sequence[bytes], arguments: Sequence[Argument]) -> tuple[Any, ...]:
+        """The call as one command, for a server that has the script."""
+        return ("EVALSHA", self._sha, len(keys), *keys, *arguments)
 
 
 def _composed(name: str) -> str:

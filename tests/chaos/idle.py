@@ -29,7 +29,7 @@ class IdleExecutor(threading.Thread):
         self._execution = JobExecution(queue, store, queue_name="idle", executor_id=f"exe_{number}")
         self._over = over
         self._rung = threading.Event()
-        self._bell = Bell(self._execution, self._rung.set)
+        self._bell = Bell(self._execution, lambda _: self._rung.set())
 
     def run(self) -> None:
         # Executors are not started in the same instant.

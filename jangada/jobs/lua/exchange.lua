@@ -7,6 +7,8 @@
 --   {id, epoch, attempt, tenant, body, action ('' = run), enqueued, history, claimed}
 local executor, want, settle, lease_ms = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local running, age_ms, token = ARGV[6] == '1', tonumber(ARGV[7]), ARGV[8]
+-- A claim at the bell may be answered while another call is: each remembers its own.
+local handed_key = HANDED .. executor .. (string.sub(token, -5) == ':bell' and ':bell' or '')
 if #ARGV < 10 and numbers['jobs'] == 0 and call('EXISTS', JOBS, LEASE, SETTLE, DELAYED, EXPIRY) == 0 then
   -- No job at all, so nothing is due either: what a thousand idle executors find is to cost next to nothing.
   call('DEL', BELL)
@@ -122,7 +124,7 @@ end
 
 -- What was handed out before, when the answer that said so was lost.
 if ARGV[9] == '1' then
-  local before = call('GET', HANDED .. executor)
+  local before = call('GET', handed_key)
   before = before and cmsgpack.unpack(before) or {}
   for at = 2, before[1] == token and #before or 0, 2 do
     local id = before[at]
@@ -268,7 +270,7 @@ if token ~= '' and #leases > 0 then
     handed[#handed + 1] = lease[1]
     handed[#handed + 1] = lease[3]
   end
-  call('SET', HANDED .. executor, cmsgpack.pack(handed), 'PX', math.max(1, lease_ms))
+  call('SET', handed_key, cmsgpack.pack(handed), 'PX', math.max(1, lease_ms))
 end
 flush()
 
