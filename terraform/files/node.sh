@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Role node: what every server has. Packages, Docker Engine, limits of the kernel, the firewall, the data folder; on a
-# server with GPUs, whether they are there.
+# Role node: what every server has. Packages, Docker Engine, limits of the kernel, the firewall, the data folder.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 rollback=jangada-firewall-rollback
@@ -12,7 +11,6 @@ apply() {
   folder 0711 0:0 "$DATA_PATH"
   kernel
   engine
-  gpus
   firewall
 }
 
@@ -42,19 +40,6 @@ engine() {
   [ "$wrote" = no ] || reload=restart
   running docker "$reload"
   healthy 60 "Docker Engine does not answer" "journalctl -u docker" docker info
-}
-
-gpus() {
-  [ "$GPUS" -gt 0 ] || return 0
-  local found
-  found="$(nvidia-smi --query-gpu=index,uuid,memory.total,driver_version --format=csv,noheader 2>/dev/null)" \
-    || die "nvidia-smi says nothing, and $GPUS GPUs are expected" "install the NVIDIA driver, or set gpus = 0"
-  # An unreadable line is no GPU: nvidia-smi prints errors there as well.
-  found="$(grep -cE '^[0-9]+, GPU-' <<<"$found" || true)"
-  [ "$found" -ge "$GPUS" ] \
-    || die "$found GPUs are there, and $GPUS are expected" "correct gpus of this server, or look for the missing one in dmesg"
-  command -v nvidia-container-runtime >/dev/null 2>&1 \
-    || die "nvidia-container-runtime is missing" "install the NVIDIA container toolkit on that server"
 }
 
 # A table of its own, loaded as one: Docker's rules are not touched. Unless somebody comes in over a new connection

@@ -43,6 +43,8 @@ module "platform" {
   wipe_data           = var.wipe_data
   manage_sysctl       = true
   manage_firewall     = true
+  install_gpu_driver  = var.install_gpu_driver
+  gpu                 = var.gpu
   insecure_registries = []
 }
 

@@ -130,3 +130,19 @@ variable "insecure_registries" {
   type        = set(string)
   default     = []
 }
+
+variable "install_gpu_driver" {
+  description = "Install NVIDIA's driver where a server with gpus has none, and restart it for that."
+  type        = bool
+  default     = false
+}
+
+variable "gpu" {
+  description = "driver_packages: what the driver is in the servers' packages; package_source: line and key_file of where packages for GPUs come from; test_image: any small image."
+  type = object({
+    driver_packages = optional(list(string))
+    package_source  = optional(object({ line = string, key_file = string }))
+    test_image      = optional(string)
+  })
+  default = {}
+}

@@ -9,7 +9,6 @@ module "apply" {
   config = {
     for name, host in var.hosts : name => {
       DATA_PATH       = host.data_path
-      GPUS            = tostring(host.gpus)
       MANAGE_SYSCTL   = tostring(var.manage_sysctl)
       MANAGE_FIREWALL = tostring(var.manage_firewall)
     }

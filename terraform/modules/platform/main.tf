@@ -1,4 +1,4 @@
-# The same everywhere, whatever made the servers: node → secrets → redis ∥ mongodb → openfaas → executor → edge.
+# The same everywhere, whatever made the servers: node → gpu, secrets → redis ∥ mongodb → openfaas → executor → edge.
 
 module "inventory" {
   source       = "../inventory"
@@ -63,6 +63,20 @@ module "node" {
   insecure_registries = var.insecure_registries
 }
 
+module "gpu" {
+  source          = "../node-gpu"
+  depends_on      = [module.node]
+  hosts           = { for name, host in local.groups.gpu : name => host if host.gpus > 0 }
+  ssh             = var.ssh
+  wipe_data       = var.wipe_data
+  ssh_config      = local.ssh_config
+  known_hosts     = local.known_hosts
+  install_driver  = var.install_gpu_driver
+  driver_packages = var.gpu.driver_packages
+  package_source  = var.gpu.package_source
+  test_image      = var.gpu.test_image
+}
+
 module "secrets" {
   source          = "../secrets"
   depends_on      = [module.node]
@@ -115,7 +129,7 @@ module "openfaas" {
 
 module "executor" {
   source       = "../executor"
-  depends_on   = [module.openfaas]
+  depends_on   = [module.openfaas, module.gpu]
   hosts        = { for name, host in module.inventory.hosts : name => host if contains(keys(module.inventory.executors), name) }
   executors    = module.inventory.executors
   ssh          = var.ssh

@@ -37,6 +37,7 @@ output "applied" {
   description = "Role → host → digest of what is there: scripts/infra.sh asks whether it still is."
   value = {
     node     = module.node.bundles
+    gpu      = module.gpu.bundles
     secrets  = module.secrets.bundles
     redis    = module.redis.bundles
     mongodb  = module.mongodb.bundles

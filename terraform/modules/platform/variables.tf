@@ -84,3 +84,17 @@ variable "manage_firewall" {
 variable "insecure_registries" {
   type = set(string)
 }
+
+variable "install_gpu_driver" {
+  type    = bool
+  default = false
+}
+
+variable "gpu" {
+  type = object({
+    driver_packages = optional(list(string))
+    package_source  = optional(object({ line = string, key_file = string }))
+    test_image      = optional(string)
+  })
+  default = {}
+}

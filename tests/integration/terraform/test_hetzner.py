@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.docker_engine import ROOT
-from tests.requires import requires, requires_program
+from tests.integration.terraform.roles import Box
+from tests.requires import requires, requires_docker, requires_program
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -83,3 +84,22 @@ def test_servers_that_have_no_address_yet_are_planned_without_asking_them(tmp_pa
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 steps" in done.stdout
+
+
+@pytest.mark.docker
+def test_a_disk_that_is_not_mounted_is_noticed():
+    requires_docker()
+    box = Box()
+    try:
+        for name in ("docker", "nft"):
+            box.fake(name, "")
+        files = {"daemon.json": "{}", "firewall.nft": ""}
+        config = {"MANAGE_SYSCTL": "false", "MANAGE_FIREWALL": "false"}
+        box.upload("node", config | {"DATA_PATH": "/mnt/HC_Volume_51/jangada"}, files)
+        assert "no disk is mounted at /mnt/HC_Volume_51" in box.apply("node", "--check", expect=3)
+        box.fake("mountpoint", '[ "$*" = "-q /mnt/HC_Volume_51" ]\n')
+        assert "no disk" not in box.apply("node", "--check", expect=3)
+        box.upload("node", config | {"DATA_PATH": "/srv/jangada"}, files)
+        assert "no disk" not in box.apply("node", "--check", expect=3)
+    finally:
+        box.close()
