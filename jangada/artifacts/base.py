@@ -127,6 +127,12 @@ class RecordedArtifactStore(ABC):
         self._collect_unnamed()
         return collected
 
+    def restore(self, artifact: Artifact, source: Source) -> None:
+        """See `ArtifactStore.restore`."""
+        staged = self._stage(artifact.id, Reading(source, artifact.size_bytes))
+        with self._publishing():
+            self._publish(artifact, staged)
+
     @abstractmethod
     def open(self, artifact: Artifact) -> BinaryIO:
         """See `ArtifactStore.open`."""

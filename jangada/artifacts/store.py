@@ -52,6 +52,14 @@ class ArtifactStore(Protocol):
         """Its bytes, seekable, to be closed by the caller. Raises `NotFoundError` when they are gone."""
         ...
 
+    def restore(self, artifact: Artifact, source: Source) -> None:
+        """
+        Put the bytes of a record that is there already, as out of a backup; safe to repeat.
+
+        *source* must have the record's digest: it is the caller who looks.
+        """
+        ...
+
     def path(self, artifact: Artifact) -> Path | None:
         """Where the bytes lie on this machine, when they do; to be read, never written."""
         ...

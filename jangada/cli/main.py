@@ -43,6 +43,7 @@ _COMMANDS: dict[str, _Lazy] = {
     "deployment": _Lazy("deployment", "deployment", "Wish for capacity: list, show, apply, roll back, delete."),
     "usage": _Lazy("deployment_usage", "usage", "Show what was used, by day, tenant and deployment."),
     "queue": _Lazy("queues", "queue", "Look after queues: stats, peek, pause, drain, resume, requeue."),
+    "backup": _Lazy("backup", "backup", "Write, verify and restore backups of the store."),
     "whoami": _Lazy("jobs", "whoami", "Show which tenant a key belongs to."),
 }
 

@@ -272,6 +272,15 @@ def test_a_path_is_where_the_bytes_lie_or_none(store: ArtifactStore):
         assert path is not None
 
 
+def test_bytes_come_back_under_a_record_that_is_there_and_safely_twice(store: ArtifactStore):
+    artifact = store.put("acme", b"bytes")
+    store._drop(artifact)
+    for _ in range(2):
+        store.restore(artifact, io.BytesIO(b"bytes"))
+        assert read(store, artifact) == b"bytes"
+    assert store.delete(artifact.id, "acme")
+
+
 def test_what_is_kept_longer_while_it_is_being_collected_stays(
     store: ArtifactStore, clock: Hand, monkeypatch: pytest.MonkeyPatch
 ):
