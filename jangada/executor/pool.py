@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jangada.executor import memory
-from jangada.executor.process import ChildRecipe
+from jangada.executor.process import ChildRecipe, slot_folder
 from jangada.executor.running import SlotJob, SlotLimits, SlotObserver, StopReason
 from jangada.executor.slots import Slot
 from jangada.jobs.job import AttemptFailure
@@ -51,7 +51,7 @@ class SlotPool:
         self._gathers = recipe.short
         oom_watch = memory.OomWatch()
         self.slots = [
-            Slot(index, recipe, limits, folder / f"slot-{index}", observer, self._watch, self._unwatch, oom_watch)
+            Slot(index, recipe, limits, slot_folder(folder, index), observer, self._watch, self._unwatch, oom_watch)
             for index in range(count)
         ]
         self._guarded = threading.Event()

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from jangada.executor.memory import tree
@@ -28,6 +28,21 @@ class ChildRecipe:
     inline_bytes: int
     short: bool
     model: str | None = None
+    _begun: dict[Path, ChildProcess] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def begin(self, folder: Path) -> None:
+        """Start the child of *folder* before it is asked for; should that fail, it is tried again then."""
+        with contextlib.suppress(OSError):
+            self._begun[folder] = ChildProcess(self, folder)
+
+    def child(self, folder: Path) -> ChildProcess:
+        """The child that was begun in *folder*, else a new one. Raises `OSError` when it cannot be started."""
+        return self._begun.pop(folder, None) or ChildProcess(self, folder)
+
+
+def slot_folder(folder: Path, index: int) -> Path:
+    """Where the children of a slot live, in an executor's *folder*."""
+    return folder / f"slot-{index}"
 
 
 class ChildProcess:

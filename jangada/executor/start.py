@@ -24,7 +24,7 @@ from jangada.errors import ConfigurationError, StoreUnavailableError
 from jangada.executor.environment import ensure_environment, is_built
 from jangada.executor.journal import Journal
 from jangada.executor.messages import Hello
-from jangada.executor.process import ChildRecipe
+from jangada.executor.process import ChildRecipe, slot_folder
 from jangada.executor.running import SlotLimits
 from jangada.executor.terms import NO_TERMS, Terms
 from jangada.ids import new_id
@@ -160,6 +160,11 @@ class Executor:
         ready_file: Path | None = None,
         terms: Terms = NO_TERMS,
     ) -> None:
+        self.executor_id = new_id("exe")
+        self._folder = _work_folder(settings, manifest.name, self.executor_id)
+        self._recipe = recipe(manifest, python, self._folder / "lib", settings, terms)
+        # It loads its Python and its libraries while we load ours. Should we end before it is asked for, it ends too.
+        self._recipe.begin(slot_folder(self._folder, 0))
         # pymongo takes PyOpenSSL where that is installed; the standard library's ssl does as well and is 9 MB smaller.
         sys.modules.setdefault("pymongo.pyopenssl_context", None)  # type: ignore[arg-type]
         from jangada.executor.connect import Connections
@@ -173,7 +178,6 @@ class Executor:
         self._slots = concurrency
         self._ready_file = ready_file
         self._began = 0.0
-        self.executor_id = new_id("exe")
         self._journal = Journal(
             level=settings.log_level,
             text=settings.log_format == "text",
@@ -181,7 +185,6 @@ class Executor:
             algorithm=manifest.name,
             queue=queue_name,
         )
-        self._folder = _work_folder(settings, manifest.name, self.executor_id)
         self._connections = Connections.open(settings)
         limits = manifest.limits
         metrics = ExecutorMetrics()
@@ -191,7 +194,7 @@ class Executor:
         self._loop = ExecutorLoop(
             self._connections.execution(queue_name, self.executor_id, notify, metrics, self._meter, ran_by),
             self._connections.files(),
-            recipe(manifest, python, self._folder / "lib", settings, terms),
+            self._recipe,
             SlotLimits(
                 grace_s=limits.grace_s,
                 memory_bytes=None if limits.memory_mib is None else limits.memory_mib * 1024 * 1024,

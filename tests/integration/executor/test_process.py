@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -27,17 +28,16 @@ def made() -> Iterator[Stage]:
 
 def child_of(pid: int) -> int:
     """The one child of an executor."""
+    found = until(lambda: children_of(pid))
+    assert isinstance(found, list)
+    return int(found[0])
 
-    def find() -> int | None:
-        for task in Path(f"/proc/{pid}/task").glob("*/children"):
-            for child in task.read_text().split():
-                if b"jangada.executor.child" in Path(f"/proc/{child}/cmdline").read_bytes():
-                    return int(child)
-        return None
 
-    found = until(find)
-    assert isinstance(found, int)
-    return found
+def children_of(pid: int) -> list[int]:
+    """Those that hold user code, by whichever thread they were started."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    pids = [child for task in tasks for child in task.read_text().split()]
+    return [int(child) for child in pids if b"jangada.executor.child" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
 def is_alive(pid: int) -> bool:
@@ -54,6 +54,19 @@ def test_a_started_executor_registers_its_algorithm_and_runs_jobs(made: Stage) -
         record = until(lambda: made.connections.algorithms.get("echo"))
     assert job.output == {"value": 7, "attempt": 1}
     assert record.input_schema["properties"]["shell"]["type"] == "boolean"  # type: ignore[attr-defined]
+
+
+def test_the_child_is_begun_before_the_executor_has_loaded_its_libraries_and_only_once(
+    made: Stage, tmp_path: Path
+) -> None:
+    ready = tmp_path / "ready"
+    with made.executor("echo", "--ready-file", str(ready)) as executor:
+        until(ready.exists)
+        children = children_of(executor.pid)
+        words = [Path(f"/proc/{pid}/cmdline").read_text().split("\0") for pid in children]
+        began = json.loads(ready.read_text().splitlines()[1])["began"]
+    (command,) = words
+    assert float(command[command.index("--spawned") + 1]) < began
 
 
 def test_when_an_executor_is_killed_its_child_dies_and_another_finishes_the_job(made: Stage, tmp_path: Path) -> None:
