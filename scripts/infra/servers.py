@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-ROLES = ("node", "gpu", "secrets", "redis", "mongodb", "openfaas", "executor", "edge")
+ROLES = ("node", "gpu", "secrets", "redis", "mongodb", "openfaas", "executor", "edge", "backup")
 _DIFFERS = 3
 _SSH_FAILED = 255
 _T = TypeVar("_T")
@@ -40,9 +40,13 @@ class Servers:
         known.write_text(known_hosts)
         self._ssh = ["ssh", "-F", str(self._config), "-o", f"UserKnownHostsFile={known}"]
 
+    def line(self, host: str, command: str) -> list[str]:
+        """What to start here for *command* to run as root on *host*, with its own input and output."""
+        return [*self._ssh, host, command if self._is_root(host) else f"sudo -n sh -c {shlex.quote(command)}"]
+
     def run(self, host: str, command: str, within_s: float = 300.0) -> subprocess.CompletedProcess[str]:
         """*command* as root on *host*; its code is 255 when ssh itself failed."""
-        line = [*self._ssh, host, f"sudo -n sh -c {shlex.quote(command)}" if not self._is_root(host) else command]
+        line = self.line(host, command)
         try:
             return subprocess.run(
                 line, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=within_s

@@ -13,15 +13,18 @@ apply() {
   # Addresses and passwords are read at start: with others the executors start anew, and hand back what they have.
   container_depends="$(cat "$folder"/*-url 2>/dev/null | sha256sum)"
   container_grace=60
-  local wanted=' ' id image kind replicas slots memory cpus gpus number device=0 name
+  local wanted=' ' id image kind replicas slots memory cpus gpus number digest device=0 name
   while IFS=$'\t' read -r id image kind replicas slots memory cpus gpus; do
     [ -n "$id" ] || continue
+    [ "$mode" = check ] || image_here "$image"
+    digest="$(image_digest "$image")"
     for number in $(seq 1 "$replicas"); do
       name="jangada-executor-$id-$number"
       wanted+="$name "
       options=(--stop-timeout 60 --log-opt max-size=20m --log-opt max-file=5 --tmpfs /run/executor:uid=10001
         --volume "$folder:/run/secrets:ro" --env JANGADA_SECRETS_DIR=/run/secrets
-        --env JANGADA_METRICS_LISTEN=0.0.0.0:8081 --hostname "$(hostname)-$id-$number")
+        --env JANGADA_METRICS_LISTEN=0.0.0.0:8081 --env JANGADA_IMAGE_DIGEST="$digest"
+        --hostname "$(hostname)-$id-$number")
       [ "$memory" = - ] || options+=(--memory "$memory")
       [ "$cpus" = - ] || options+=(--cpus "$cpus")
       if [ "$kind" = gpu ]; then
@@ -35,6 +38,13 @@ apply() {
   for name in $(docker ps --all --filter label=io.jangada.role=executor --format '{{.Names}}'); do
     [[ $wanted == *" $name "* ]] || no_container "$name"
   done
+}
+
+# image_digest IMAGE: the registry's, or its own where it came from none. Jobs' records name it.
+image_digest() {
+  local found
+  found="$(docker image inspect -f '{{if .RepoDigests}}{{index .RepoDigests 0}}{{else}}{{.Id}}{{end}}' "$1" 2>/dev/null || true)"
+  [ -z "$found" ] || printf 'sha256:%s' "${found##*sha256:}"
 }
 
 # devices FIRST COUNT: by UUID, since indices change with a driver or a missing card.

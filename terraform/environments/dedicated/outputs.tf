@@ -30,6 +30,11 @@ output "known_hosts" {
   value       = module.platform.known_hosts
 }
 
+output "backup" {
+  description = "Where backups lie; scripts/restore.sh reads it."
+  value       = module.platform.backup
+}
+
 output "machines" {
   description = "What scripts/infra.sh tries to reach."
   value       = module.platform.machines

@@ -47,6 +47,7 @@ module "platform" {
   gpu                 = var.gpu
   insecure_registries = []
 }
+  backup              = var.backup
 
 locals {
   root       = "${path.module}/../../.."

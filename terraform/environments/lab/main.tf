@@ -28,6 +28,7 @@ module "platform" {
   gpu                 = var.gpu
   insecure_registries = var.insecure_registries
 }
+  backup              = var.backup
 
 locals {
   root       = "${path.module}/../../.."

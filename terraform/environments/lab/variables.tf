@@ -146,3 +146,14 @@ variable "gpu" {
   })
   default = {}
 }
+
+variable "backup" {
+  description = "public_key (age), schedule, keep, path; null: no server with the role backup."
+  type = object({
+    public_key = string
+    schedule   = optional(string, "*-*-* 02:30:00")
+    keep       = optional(number, 14)
+    path       = optional(string, "/var/backups/jangada")
+  })
+  default = null
+}

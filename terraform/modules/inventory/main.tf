@@ -11,7 +11,7 @@ locals {
       private_address = coalesce(host.private_address, host.address)
     })
   }
-  roles  = ["gateway", "redis", "mongo", "cpu", "gpu", "edge"]
+  roles  = ["gateway", "redis", "mongo", "cpu", "gpu", "edge", "backup"]
   groups = { for role in local.roles : role => { for name, host in local.hosts : name => host if contains(host.roles, role) } }
 
   # Three hosts are enough for three masters and three replicas: two instances each. Always two, so that no instance

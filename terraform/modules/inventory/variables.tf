@@ -25,11 +25,11 @@ variable "hosts" {
   }
   validation {
     condition = alltrue(flatten([
-      for host in var.hosts : [for role in host.roles : contains(["gateway", "redis", "mongo", "cpu", "gpu", "edge"], role)]
+      for host in var.hosts : [for role in host.roles : contains(["gateway", "redis", "mongo", "cpu", "gpu", "edge", "backup"], role)]
     ]))
-    error_message = format("hosts: unknown roles: %s. Known are gateway, redis, mongo, cpu, gpu, edge.", join("; ", [
-      for name, host in var.hosts : format("%s has %s", name, join(", ", setsubtract(host.roles, ["gateway", "redis", "mongo", "cpu", "gpu", "edge"])))
-      if length(setsubtract(host.roles, ["gateway", "redis", "mongo", "cpu", "gpu", "edge"])) > 0
+    error_message = format("hosts: unknown roles: %s. Known are gateway, redis, mongo, cpu, gpu, edge, backup.", join("; ", [
+      for name, host in var.hosts : format("%s has %s", name, join(", ", setsubtract(host.roles, ["gateway", "redis", "mongo", "cpu", "gpu", "edge", "backup"])))
+      if length(setsubtract(host.roles, ["gateway", "redis", "mongo", "cpu", "gpu", "edge", "backup"])) > 0
     ]))
   }
   validation {

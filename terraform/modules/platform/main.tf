@@ -1,4 +1,4 @@
-# The same everywhere, whatever made the servers: node → gpu, secrets → redis ∥ mongodb → openfaas → executor → edge.
+# The same everywhere, whatever made the servers: node → gpu, secrets → redis ∥ mongodb → openfaas → executor → edge, backup.
 
 module "inventory" {
   source       = "../inventory"
@@ -58,6 +58,10 @@ module "node" {
   ssh                 = var.ssh
   wipe_data           = var.wipe_data
   admin_cidrs         = var.admin_cidrs
+    precondition {
+      condition     = length(local.groups.backup) == (var.backup == null ? 0 : 1)
+      error_message = "backup: one server with the role backup writes them, and it needs backup.public_key."
+    }
   manage_sysctl       = var.manage_sysctl
   manage_firewall     = var.manage_firewall
   insecure_registries = var.insecure_registries
@@ -152,4 +156,17 @@ module "edge" {
   engine      = var.openfaas.engine
   routes      = module.openfaas.routes
   admin_cidrs = var.admin_cidrs
+}
+
+module "backup" {
+  source       = "../backup"
+  depends_on   = [module.openfaas]
+  hosts        = local.groups.backup
+  backup       = var.backup
+  ssh          = var.ssh
+  wipe_data    = var.wipe_data
+  release      = var.release
+  image_prefix = var.image_prefix
+  stores       = local.stores
+  triggers     = local.again
 }

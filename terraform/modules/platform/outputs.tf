@@ -28,6 +28,11 @@ output "known_hosts" {
   value = local.known_hosts
 }
 
+output "backup" {
+  description = "Where backups lie, and which key they are for."
+  value       = var.backup == null ? null : { path = var.backup.path, public_key = var.backup.public_key }
+}
+
 output "machines" {
   description = "Host → how it is reached: what scripts/infra.sh tries before anything else."
   value       = { for name, host in module.inventory.hosts : name => { address = host.address, port = host.ssh_port, checked = host.host_key != null } }
@@ -44,5 +49,6 @@ output "applied" {
     openfaas = module.openfaas.bundles
     executor = module.executor.bundles
     edge     = module.edge.bundles
+    backup   = module.backup.bundles
   }
 }

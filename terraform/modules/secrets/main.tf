@@ -11,6 +11,7 @@ locals {
     cpu     = ["redis-password", "mongo-password"]
     gpu     = ["redis-password", "mongo-password"]
     edge    = []
+    backup  = ["redis-password", "mongo-password"]
   }
   receives = {
     for name, host in var.everyone : name => sort(distinct(flatten([for role in host.roles : local.needs[role]])))
