@@ -65,7 +65,7 @@ class RedisResultStore(MemoryJobStore):
         arguments: list[Any] = []
         for outcome in outcomes:
             arguments.append(f"result:{outcome.job_id}")
-            arguments.append(orjson.dumps((outcome.status.value, outcome.output, outcome.error)))
+            arguments.append(orjson.dumps((outcome.status, outcome.output, outcome.error)))
         self.commands.put_in_front("EVALSHA", _KEEP_SHA, 0, *arguments)
         return [True] * len(outcomes)
 

@@ -45,7 +45,8 @@ class StreamCapture:
         data = self._pending + data
         start = 0
         for mark in self._mark.finditer(data):
-            self._lines(data[start : mark.start()], last=True)
+            if mark.start() > start:
+                self._lines(data[start : mark.start()], last=True)
             self.ended = int(mark[1])
             start = mark.end()
         self._pending = self._lines(data[start:], last=False)

@@ -18,6 +18,8 @@ from jangada.executor.running import Ending, SlotJob
 from jangada.jobs.job import AttemptFailure, ErrorCode
 
 BACKOFF_CAP_S = 2.0
+UNCLEAN = 64
+"""So many folders of ended jobs may wait to be looked at."""
 
 
 class FileDesk:
@@ -29,6 +31,7 @@ class FileDesk:
         self._journal = journal
         self._workers: ThreadPoolExecutor | None = None
         self._is_closed = False
+        self._unclean: list[SlotJob] = []
 
     def prepare(
         self, job: SlotJob, schema: dict[str, Any] | None, then: Callable[[SlotJob, AttemptFailure | None], None]
@@ -69,6 +72,25 @@ class FileDesk:
         except OSError:
             self._submit(lambda: shutil.rmtree(job.folder, ignore_errors=True))
         return False
+
+    def clean_soon(self, job: SlotJob) -> None:
+        """The same for a job that most likely has no folder: looked at together with others', by `sweep`."""
+        self._unclean.append(job)
+        if len(self._unclean) >= UNCLEAN:
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Remove what was left to `clean_soon`. All their folders lie in one, which is asked once."""
+        if not self._unclean:
+            return
+        jobs, self._unclean = self._unclean, []
+        try:
+            there = set(os.listdir(os.path.dirname(jobs[0].folder)))  # noqa: PTH120, PTH208 — as above
+        except FileNotFoundError:
+            return
+        for job in jobs if there else ():
+            if os.path.basename(job.folder) in there:  # noqa: PTH119 — as above
+                self.clean(job)
 
     def close(self) -> None:
         """Give up what waits; what is in work ends by itself."""

@@ -26,6 +26,11 @@ class Journal:
         self._bound = bound
         self._lock = threading.Lock()
 
+    @property
+    def is_talkative(self) -> bool:
+        """Whether `debug` says anything: many a job a second need not put its fields together for nothing."""
+        return self._least <= _LEVELS["debug"]
+
     def debug(self, event: str, **fields: Any) -> None:
         """For people who look for something."""
         self._write("debug", event, fields)

@@ -101,9 +101,12 @@ class SlotPool:
 
     def give(self, jobs: list[SlotJob]) -> None:
         """Run *jobs*, each in its slot."""
+        by_slot: dict[int, list[SlotJob]] = {}
+        for job in jobs:
+            by_slot.setdefault(job.slot, []).append(job)
         with self._lock:
-            for job in jobs:
-                self.slots[job.slot].give(job)
+            for index, its in by_slot.items():
+                self.slots[index].give(*its)
         if not self._guarded.is_set():
             self._guarded.set()
 

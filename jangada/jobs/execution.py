@@ -289,7 +289,7 @@ class JobExecution:
         written = self._store.write_outcomes(outcomes)
         for lease, outcome, won in zip(leases, outcomes, written, strict=True):
             if won:
-                finished.append(Finish(lease, outcome.status.value, final_event(outcome)))
+                finished.append(Finish(lease, outcome.status, final_event(outcome)))
                 wrote.append((lease, outcome.status))
             else:
                 refused.append(lease)

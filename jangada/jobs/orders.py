@@ -106,7 +106,9 @@ def parse(body: bytes) -> Orders:
     if not isinstance(header, list):
         raise ValueError("orders begin with a list")
     algorithm, version, deployment, timeout_s, max_attempts, *rest = header
-    more = rest[0] if rest else {}
+    if not rest:
+        return Orders(algorithm, version, deployment or algorithm, timeout_s, max_attempts, input_json)
+    more = rest[0]
     hook = more.get("hook")
     return Orders(
         algorithm=algorithm,

@@ -132,7 +132,7 @@ def settled(lease: Lease, now: datetime) -> Outcome:
 
 def final_event(outcome: Outcome) -> dict[str, Any]:
     """The data of a job's last event."""
-    data: dict[str, Any] = {"status": outcome.status.value, "attempt": outcome.attempt}
+    data: dict[str, Any] = {"status": outcome.status, "attempt": outcome.attempt}
     if outcome.error is not None:
         data["error"] = outcome.error
     return data

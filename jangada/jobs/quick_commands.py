@@ -10,11 +10,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import redis
 from redis.exceptions import RedisError, ResponseError
+
+try:
+    import hiredis
+except ImportError:  # redis-py does it by itself then
+    hiredis = None
 
 TRUSTED_S = 0.05
 """A connection that was idle for longer may have been closed by the server: that is looked at before it is used."""
@@ -40,7 +45,7 @@ class QuickCommands:
         """The answer to one command. Raises `RedisError`."""
         connection = self._take()
         try:
-            connection.send_command(*arguments)
+            connection.send_packed_command(_packed(connection, arguments))
             answer = connection.read_response()
         except ResponseError:
             self._put_back(connection)
@@ -63,7 +68,7 @@ class QuickCommands:
         answers: list[Any] = []
         refused: ResponseError | None = None
         try:
-            connection.send_packed_command(connection.pack_commands(commands))
+            connection.send_packed_command([part for each in commands for part in _packed(connection, each)])
             for _ in commands:
                 try:
                     answers.append(connection.read_response())
@@ -95,6 +100,17 @@ class QuickCommands:
         if time.monotonic() > used_at + TRUSTED_S and not _is_clean(connection):
             connection.disconnect()
         return connection
+
+
+def _packed(connection: Any, arguments: Sequence[Any]) -> list[bytes]:
+    """The command as it is sent."""
+    if hiredis is not None:
+        try:
+            return [hiredis.pack_command(tuple(arguments))]
+        except TypeError:
+            # An argument of another kind, which redis-py knows how to say, or to refuse.
+            pass
+    return cast(list[bytes], connection.pack_command(*arguments))
 
 
 def _is_clean(connection: Any) -> bool:
