@@ -197,8 +197,10 @@ class ExecutorLoop:
         self._load[job.slot] -= 1
         self._hungry = True
         self._pace_s = 0.8 * self._pace_s + 0.2 * max(1e-4, job.metrics.get("run_s") or 0.0)
-        # A slot of one job at a time gives its next job the folder that this one left empty.
-        if self._desk.clean(job, again=not self._options.short and not job.uses_desk):
+        if self._options.short and not job.uses_desk:
+            self._desk.clean_soon(job)
+        elif self._desk.clean(job, again=not self._options.short and not job.uses_desk):
+            # A slot of one job at a time gives its next job the folder that this one left empty.
             self._spare_folders[job.slot] = job.folder
         if ending is StopReason.LOST:
             self._let_go(job.lease)
@@ -341,6 +343,7 @@ class ExecutorLoop:
             self._listen()
 
     def _listen(self) -> None:
+        self._desk.sweep()
         try:
             self._bell.listen(claims=self._room_in("ready") > 0 and self._stop_asked is None)
         except StoreUnavailableError:
@@ -352,7 +355,7 @@ class ExecutorLoop:
         job = self._let_go(completion.lease)
         # A line for each of a thousand jobs a second helps nobody.
         say = self._journal.debug if self._options.short else self._journal.info
-        if stored:
+        if stored and (not self._options.short or self._journal.is_talkative):
             say(
                 "job.ended",
                 job_id=completion.lease.job_id,

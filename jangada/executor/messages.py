@@ -130,7 +130,7 @@ def encode(message: Message) -> bytes:
 def encode_run(job: Run, input_json: bytes) -> bytes:
     """A `Run` frame around an input that is JSON already (*job*.input is not looked at)."""
     body = b"%s,%s]" % (
-        _dumps(["Run", job.number, job.job_id, job.attempt, job.work_dir, job.files])[:-1],
+        _dumps_order(["Run", job.number, job.job_id, job.attempt, job.work_dir, job.files])[:-1],
         input_json,
     )
     return _LENGTH.pack(len(body)) + body
@@ -176,7 +176,9 @@ def _dumps(value: Any) -> bytes:
 
 
 _loads: Callable[[bytes], Any] = json.loads
+_dumps_order: Callable[[Any], bytes] = _dumps
 with contextlib.suppress(ImportError):  # the parent has it, an algorithm's environment need not
     import orjson
 
     _loads = orjson.loads
+    _dumps_order = orjson.dumps

@@ -109,12 +109,13 @@ class Slot:
         self._watch(self)
         self._observer.starting(self.index)
 
-    def give(self, job: SlotJob) -> None:
-        """Run *job* after those already here."""
+    def give(self, *jobs: SlotJob) -> None:
+        """Run *jobs* after those already here."""
         most_s = self._limits.execution_timeout_s
-        asked_s = job.orders.execution_timeout_s
-        job.limit_s = asked_s if most_s is None else min(asked_s, most_s)
-        self.jobs.append(job)
+        for job in jobs:
+            asked_s = job.orders.execution_timeout_s
+            job.limit_s = asked_s if most_s is None else min(asked_s, most_s)
+            self.jobs.append(job)
         if self.is_ready:
             self._send_waiting()
         else:
