@@ -6,6 +6,9 @@ BIN := .venv/bin
 
 TESTS := tests/unit tests/contract tests/algorithms/real tests/integration tests/fuzz tests/e2e
 PYTEST := $(BIN)/python -m pytest
+# Two files at a time, or four where there are the cores: most tests wait. WORKERS=0 is one after the other.
+WORKERS ?= logical
+MANY := --numprocesses=$(WORKERS) --maxprocesses=4 --dist=loadfile
 ARGS ?=
 
 .PHONY: help install check fix test test-unit test-contract test-integration test-e2e chaos chaos-trials fuzz bats release-rehearsal bench demo up down lock openapi clean test-lab infra-up infra-plan infra-drift infra-status infra-destroy
@@ -34,16 +37,16 @@ fix: install  ## Format, and mend what the linter can
 	$(BIN)/ruff format .
 
 test: install  ## Everything but long runs: unit, contract, integration, e2e, a short chaos, a short fuzz (ARGS="-k name")
-	$(PYTEST) $(TESTS) tests/chaos $(ARGS)
+	$(PYTEST) $(MANY) $(TESTS) tests/chaos $(ARGS)
 
 test-unit: install  ## No socket, no sleep
-	$(PYTEST) tests/unit $(ARGS)
+	$(PYTEST) $(MANY) tests/unit $(ARGS)
 
 test-contract: install  ## One suite per protocol, over every implementation this machine has
-	$(PYTEST) tests/contract $(ARGS)
+	$(PYTEST) $(MANY) tests/contract $(ARGS)
 
 test-integration: install  ## Real servers, real child processes
-	$(PYTEST) tests/integration $(ARGS)
+	$(PYTEST) $(MANY) tests/integration $(ARGS)
 
 test-e2e: install  ## Stories through the public API of an embedded platform
 	$(PYTEST) tests/e2e $(ARGS)
