@@ -7,7 +7,7 @@ cd "$(dirname "$0")"
 
 tag="${1:-jangada-lab/node:bookworm}"
 packages=systemd,systemd-sysv,dbus,openssh-server,sudo,python3-minimal,ca-certificates,iproute2,iptables,nftables,curl
-packages+=,docker.io,containerd,runc,procps,netcat-openbsd,caddy,openssl
+packages+=,docker.io,containerd,runc,procps,netcat-openbsd,caddy,openssl,age
 if docker image inspect "$tag" >/dev/null 2>&1; then
   echo "$tag is there"
   exit 0

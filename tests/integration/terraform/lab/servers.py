@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import uuid
 from dataclasses import dataclass, field
@@ -11,7 +12,9 @@ from tests.docker_engine import docker
 from tests.servers import until
 
 HERE = Path(__file__).parent
-IMAGE = "jangada-lab/node:bookworm"
+# Another recipe is another image: what is there was made by this one.
+RECIPE = sorted(file for file in HERE.iterdir() if file.suffix != ".py" and file.is_file())
+IMAGE = f"jangada-lab/node:{hashlib.sha256(b''.join(file.read_bytes() for file in RECIPE)).hexdigest()[:12]}"
 # --privileged is refused where the machine itself lacks CAP_SYS_RESOURCE; this is as good there.
 OPEN = (
     "--cap-add", "ALL", "--cap-drop", "SYS_RESOURCE", "--security-opt", "seccomp=unconfined",
