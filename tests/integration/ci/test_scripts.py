@@ -422,5 +422,29 @@ def test_terraform_plans_applies_and_sees_what_is_left_to_do(tmp_path):
     assert "s3cret" not in (folder / "terraform.tfstate").read_text()
 
 
+def test_drift_asks_the_servers_too(tmp_path):
+    requires_program("terraform")
+    folder = tmp_path / "terraform" / "environment"
+    folder.mkdir(parents=True)
+    (tmp_path / "temporary").mkdir()
+    environ = {"TERRAFORM_ROOT": str(tmp_path), "TMPDIR": str(tmp_path / "temporary"), "SSH_KEY": "a key"}
+
+    def apply(machines: str) -> None:
+        config = "Host n1\n  HostName 127.0.0.1\n  Port 1\n  User root\n  ConnectTimeout 5\n"
+        outputs = {"ssh_config": json.dumps(config), "known_hosts": '""', "applied": '{ node = { n1 = "1" } }'}
+        (folder / "main.tf").write_text(
+            'variable "ssh_key_file" {\n  type = string\n}\n'
+            'resource "terraform_data" "key" {\n  input = var.ssh_key_file\n}\n'
+            + "".join(f'output "{name}" {{\n  value = {value}\n}}\n' for name, value in outputs.items())
+            + f'output "machines" {{\n  value = {machines}\n}}\n'
+        )
+        run(CI / "terraform.sh", "apply", "terraform/environment", **environ)
+
+    # The key lies where it lay: that alone is no change.
+    apply('{ n1 = { address = "127.0.0.1", port = 1, checked = true } }')
+    said = run(CI / "terraform.sh", "drift", "terraform/environment", expect=2, **environ)
+    assert "n1 (127.0.0.1): it cannot be reached" in said.stderr
+
+
 def test_without_terraform_files_there_is_nothing_to_check(tmp_path):
     assert "nothing to check" in run(CI / "terraform.sh", "validate", TERRAFORM_ROOT=str(tmp_path)).stdout
