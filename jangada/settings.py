@@ -59,6 +59,7 @@ class Settings:
     docker_network: str
     docker_runtime: str | None
     docker_secrets_dir: Path
+    node_identity: Path | None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -265,6 +266,9 @@ _VARIABLES: dict[str, _Variable] = {
             Path("/run/jangada/functions"),
             "a folder",
             "functions' secrets, under the same path here and on the Engine's machine",
+        ),
+        _Variable(
+            "node_identity", Path, None, "a file", "who a joined node is: its executors reach the platform over HTTPS"
         ),
     )
 }

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from jangada.jobs.queue import JobQueue
     from jangada.jobs.service import JobService
     from jangada.jobs.store import JobStore
+    from jangada.nodes.platform import NodePlatform
+    from jangada.nodes.store import NodeStore
     from jangada.redis_client import RedisConnections
     from jangada.webhooks.guard import OutboundGuard
     from jangada.webhooks.store import WebhookStore
@@ -245,6 +247,34 @@ class Services:
 
         return self._indexed(MongoUsageLedger(self.database))
 
+    # nodes that joined over HTTPS
+
+    @_once
+    def node_store(self) -> NodeStore:
+        """Who joined, and by which tokens one may."""
+        from jangada.nodes.store_mongo import MongoNodeStore
+
+        return MongoNodeStore(self.database)
+
+    @_once
+    def nodes(self) -> NodePlatform:
+        """All that such nodes meet."""
+        from jangada.nodes.platform import NodePlatform
+
+        made = NodePlatform.over(
+            self.node_store,
+            queue=self.queue,
+            store=self.store,
+            deployments=self.deployments,
+            algorithms=self.algorithms,
+            artifacts=self.artifacts,
+            ledger=self.ledger,
+            settings=self.settings,
+            clock=self.clock,
+        )
+        self._closers.append(made.close)
+        return made
+
     # webhooks
 
     @_once
@@ -339,6 +369,12 @@ class _MemoryServices(Services):
         from jangada.deployments.ledger_memory import MemoryUsageLedger
 
         return MemoryUsageLedger()
+
+    @_once
+    def node_store(self) -> NodeStore:
+        from jangada.nodes.store_memory import MemoryNodeStore
+
+        return MemoryNodeStore()
 
     @_once
     def webhooks(self) -> WebhookStore:

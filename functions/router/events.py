@@ -10,13 +10,12 @@ from typing import Any
 from flask import Response, request
 
 from jangada.errors import InvalidRequestError, JangadaError, OverloadedError, PurgedError, UnknownJobError
+from jangada.http.holding import Holding
 from jangada.http.render import dumps
 from jangada.jobs.job import FINAL_STATUSES, Job
 from jangada.jobs.queue import JobEvent
 from jangada.jobs.service import JobService
 from jangada.jobs.view import job_object
-
-from .holding import Holding
 
 KEEP_ALIVE_S = 15.0
 LOOK_EVERY_S = 2.0

@@ -12,6 +12,7 @@ from pathlib import Path
 from flask import Flask, Response
 
 from jangada.http.app import make_app
+from jangada.http.holding import Holding
 from jangada.http.openapi import Answer, documented
 from jangada.settings import Settings
 from jangada.webhooks.background import WebhookBackground
@@ -21,7 +22,6 @@ from jangada.wiring import Services
 from . import jobs, submit, webhooks
 from .catalog import Catalog
 from .directory import Directory
-from .holding import Holding
 from .parts import Parts
 from .replay import Replay
 from .submission import Submission

@@ -9,6 +9,7 @@ from jangada.artifacts.store import ArtifactStore
 from jangada.clock import Clock
 from jangada.errors import UnknownJobError
 from jangada.http.auth import caller
+from jangada.http.holding import Holding
 from jangada.http.trace import current_trace
 from jangada.jobs.feedback import FeedbackStore
 from jangada.jobs.job import Job
@@ -19,7 +20,6 @@ from jangada.tenants import Caller
 from jangada.tenants.quota import quota_of
 
 from .directory import Directory
-from .holding import Holding
 from .replay import Replay
 from .submission import Origin, Submission
 

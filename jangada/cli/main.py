@@ -39,7 +39,7 @@ _COMMANDS: dict[str, _Lazy] = {
     "jobs": _Lazy("jobs", "jobs", "List, get, cancel, watch jobs; show their logs."),
     "algorithms": _Lazy("jobs", "algorithms", "Show what the platform can run."),
     "files": _Lazy("jobs", "files", "Upload, describe, download files."),
-    "node": _Lazy("node", "node", "Run this machine as a node: it starts what is wanted, and stops it again."),
+    "node": _Lazy("node", "node", "Run this machine as a node, here or anywhere; tokens, list, revoke."),
     "deployment": _Lazy("deployment", "deployment", "Wish for capacity: list, show, apply, roll back, delete."),
     "usage": _Lazy("deployment_usage", "usage", "Show what was used, by day, tenant and deployment."),
     "queue": _Lazy("queues", "queue", "Look after queues: stats, peek, pause, drain, resume, requeue."),

@@ -14,6 +14,7 @@ from jangada.client import inputs, transfer
 from jangada.client.connection import Connection, find_connection
 from jangada.client.deployments import Deployments
 from jangada.client.errors import ApiError, JobNotSucceededError, api_error
+from jangada.client.nodes import Nodes
 from jangada.client.paths import at
 from jangada.client.queues import Queues
 from jangada.client.records import JSON, Algorithm, Event, File, Job, LogLine
@@ -67,6 +68,11 @@ class Client:
     def deployments(self) -> Deployments:
         """Deployments; wishing takes the scope ``deployments:write``."""
         return Deployments(self._transport, self._pages)
+
+    @property
+    def nodes(self) -> Nodes:
+        """Nodes; takes the scope ``admin``."""
+        return Nodes(self._transport)
 
     def usage(
         self,

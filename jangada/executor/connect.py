@@ -8,10 +8,12 @@ parts (tenants, keys) that an executor must not have and would pay memory for.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jangada.algorithms.store_mongo import MongoAlgorithmStore
+from jangada.errors import StoreUnavailableError
 from jangada.executor.files import JobFiles
 from jangada.executor.meter import Meter
 from jangada.executor.metrics import ExecutorMetrics
@@ -30,8 +32,11 @@ if TYPE_CHECKING:
     from jangada.algorithms.store import AlgorithmStore
     from jangada.artifacts.store import ArtifactStore
     from jangada.deployments.ledger import UsageLedger
+    from jangada.executor.connect_remote import RemoteConnections
+    from jangada.executor.journal import Journal
     from jangada.jobs.queue import JobQueue
     from jangada.jobs.store import JobStore
+    from jangada.jobs.sweep import Sweeper
     from jangada.redis_client import RedisConnections
 
 
@@ -81,7 +86,7 @@ class Connections:
             ran_by=ran_by,
         )
 
-    def ledger(self) -> UsageLedger:
+    def ledger(self, _queue_name: str, _executor_id: str) -> UsageLedger:
         """Where the executor says what it used."""
         from jangada.deployments.ledger_mongo import MongoUsageLedger
 
@@ -93,9 +98,26 @@ class Connections:
 
         return owner_of(self.mongo[self.settings.mongo_database], deployment)
 
-    def files(self) -> JobFiles:
+    def files(self, _executor_id: str) -> JobFiles:
         """What handles jobs' files; the stores behind it are made when the first job needs them."""
-        return JobFiles(self._artifacts, self._download, max_file_bytes=self.settings.max_file_bytes)
+        download = partial(outbound_download, self.settings)
+        return JobFiles(self._artifacts, download, max_file_bytes=self.settings.max_file_bytes)
+
+    def sweeper(self, queue_name: str) -> Sweeper | None:
+        """What keeps queue and store in agreement, not started; None where the platform sees to that."""
+        from jangada.jobs.sweep import Sweeper
+
+        return Sweeper(self.queue, self.store, [queue_name], retention_s=self.settings.retention_s)
+
+    def check(self, journal: Journal) -> None:
+        """Raises `ConfigurationError` for a Redis that may lose jobs."""
+        from jangada.redis_client import check_redis
+
+        try:
+            check_redis(self.redis.commands, self.settings.allow_unsafe_redis)
+        except StoreUnavailableError as error:
+            # It may come later; the loop waits for it.
+            journal.warning("redis.away", reason=error.detail)
 
     def close(self) -> None:
         """Close every connection."""
@@ -118,9 +140,19 @@ class Connections:
 
         return GridFSArtifactStore(database, records, limits=limits)
 
-    def _download(self) -> Any:
-        from jangada.webhooks.guard import OutboundGuard
 
-        settings = self.settings
-        guard = OutboundGuard(allow_http=settings.webhook_allow_http, allowed_hosts=settings.webhook_allowed_hosts)
-        return guard.download
+def connect(settings: Settings) -> Connections | RemoteConnections:
+    """The servers themselves, or for a joined node the platform. Nothing is contacted before it is needed."""
+    if settings.node_identity is None:
+        return Connections.open(settings)
+    from jangada.executor.connect_remote import RemoteConnections
+
+    return RemoteConnections.open(settings, settings.node_identity)
+
+
+def outbound_download(settings: Settings) -> Any:
+    """The only way to addresses that a client named."""
+    from jangada.webhooks.guard import OutboundGuard
+
+    guard = OutboundGuard(allow_http=settings.webhook_allow_http, allowed_hosts=settings.webhook_allowed_hosts)
+    return guard.download

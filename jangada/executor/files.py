@@ -24,7 +24,9 @@ from jangada.executor.running import SlotJob
 from jangada.jobs.job import AttemptFailure, ErrorCode
 
 if TYPE_CHECKING:
+    from jangada.artifacts import Artifact
     from jangada.artifacts.store import ArtifactStore
+    from jangada.jobs.queue import Lease
 
 FETCH_TIMEOUT_S = 60.0
 JSON_MEDIA_TYPE = "application/json"
@@ -53,6 +55,22 @@ class Download(Protocol):
         ...
 
 
+class JobArtifacts(Protocol):
+    """As much of an `ArtifactStore` as a job's files take."""
+
+    def get(self, artifact_id: str, tenant_id: str | None = None) -> Artifact | None:
+        """The record, or None when there is none (of that tenant)."""
+        ...
+
+    def open(self, artifact: Artifact) -> BinaryIO:
+        """Its bytes, to be closed by the caller. Raises `NotFoundError` when they are gone."""
+        ...
+
+    def put(self, tenant_id: str, source: Path, *, media_type: str, filename: str, purpose: str) -> Artifact:
+        """Keep the bytes of a local file. Raises `TooLargeError`."""
+        ...
+
+
 class FilesFailure(Exception):  # noqa: N818 — carries an AttemptFailure, which is a value
     """Raised when a job's files cannot be put in place or kept."""
 
@@ -65,16 +83,31 @@ class JobFiles:
     """Materialises inputs and keeps outputs. Blocking; called on threads of their own, several at once."""
 
     def __init__(
-        self, artifacts: Callable[[], ArtifactStore], download: Callable[[], Download], *, max_file_bytes: int
+        self,
+        artifacts: Callable[[], ArtifactStore] | None,
+        download: Callable[[], Download],
+        *,
+        max_file_bytes: int,
+        of_lease: Callable[[Lease], JobArtifacts] | None = None,
     ) -> None:
-        """*artifacts* and *download* are asked for when the first job needs them: many algorithms never do."""
+        """
+        *artifacts* and *download* are asked for when the first job needs them: many algorithms never do.
+
+        *of_lease*: there is no store of all files, but one of each job's own.
+        """
         self._make_artifacts = artifacts
+        self._of_lease = of_lease
         self._make_download = download
         self._max_bytes = max_file_bytes
 
     @cached_property
     def _artifacts(self) -> ArtifactStore:
+        if self._make_artifacts is None:
+            raise TypeError("there are only stores of each job's own files")
         return self._make_artifacts()
+
+    def _store(self, job: SlotJob) -> JobArtifacts:
+        return self._artifacts if self._of_lease is None else self._of_lease(job.lease)
 
     @cached_property
     def _download(self) -> Download:
@@ -125,10 +158,11 @@ class JobFiles:
 
     def _load_input(self, job: SlotJob) -> bytes:
         file_id = job.orders.input_file or ""
-        artifact = self._artifacts.get(file_id, job.lease.tenant_id)
+        store = self._store(job)
+        artifact = store.get(file_id, job.lease.tenant_id)
         if artifact is None:
             raise _invalid(f"/input: the file {file_id} that holds the input is gone")
-        with self._artifacts.open(artifact) as stream:
+        with store.open(artifact) as stream:
             content = stream.read()
         try:
             orjson.loads(content)
@@ -137,14 +171,15 @@ class JobFiles:
         return content
 
     def _place_file(self, job: SlotJob, reference: FileReference, target: Path, left: int) -> str | None:
-        artifact = self._artifacts.get(reference.value, job.lease.tenant_id)
+        store = self._store(job)
+        artifact = store.get(reference.value, job.lease.tenant_id)
         if artifact is None:
             raise _invalid(f"{reference.pointer}/file: no file {reference.value} (it may have expired)")
         if artifact.size_bytes > left:
             raise _invalid(f"{reference.pointer}/file: the job's files are larger than {self._max_bytes} bytes")
         try:
             # A copy, never a link: user code may write to what it was given, and the store's bytes are shared.
-            with self._artifacts.open(artifact) as stream, target.open("wb") as out:
+            with store.open(artifact) as stream, target.open("wb") as out:
                 shutil.copyfileobj(stream, out, 1024 * 1024)
         except NotFoundError:
             raise _invalid(f"{reference.pointer}/file: the bytes of {reference.value} are gone") from None
@@ -188,7 +223,7 @@ class JobFiles:
             message = f"the saved file {filename} is not there any more"
             raise FilesFailure(AttemptFailure(ErrorCode.ALGORITHM_ERROR, message))
         try:
-            artifact = self._artifacts.put(
+            artifact = self._store(job).put(
                 job.lease.tenant_id, path, media_type=media_type, filename=filename, purpose="output"
             )
         except TooLargeError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from jangada.executor.metrics import ExecutorMetrics, deployment_gauge, executor_gauges
 from jangada.executor.metrics_queues import QueueGauges
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from jangada.algorithms.store import AlgorithmStore
     from jangada.executor.loop import ExecutorLoop
     from jangada.jobs.queue import JobQueue
+    from jangada.remote.agency import RemoteAlgorithms
 
 ASYNCHRONOUS = "_async"
 """The gateway's queue of asynchronous calls, by its name: executor and gateway do not know each other."""
@@ -27,8 +28,8 @@ class MetricsPage:
         self,
         metrics: ExecutorMetrics,
         loop: ExecutorLoop,
-        queue: JobQueue,
-        algorithms: AlgorithmStore,
+        queue: JobQueue | None,
+        algorithms: AlgorithmStore | RemoteAlgorithms,
         *,
         algorithm: str,
         queue_name: str,
@@ -41,8 +42,13 @@ class MetricsPage:
             deployment_gauge(deployment, model),
         )
         self._executor = Page((*metrics.families, *gauges), algorithm=algorithm, queue=queue_name)
-        self._queues = QueueGauges(queue, algorithms, [queue_name, WEBHOOKS, ASYNCHRONOUS])
-        self._queue_page = Page(self._queues.families)
+        # Where the queue is not seen from here, its depths are told by others.
+        self._queues = (
+            None
+            if queue is None
+            else QueueGauges(queue, cast("AlgorithmStore", algorithms), [queue_name, WEBHOOKS, ASYNCHRONOUS])
+        )
+        self._queue_page = Page(() if self._queues is None else self._queues.families)
 
     @property
     def families(self) -> tuple[Family, ...]:
@@ -51,5 +57,6 @@ class MetricsPage:
 
     def text(self) -> str:
         """The page as it is now."""
-        self._queues.refresh()
+        if self._queues is not None:
+            self._queues.refresh()
         return self._executor.text() + self._queue_page.text()

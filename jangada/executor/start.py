@@ -167,7 +167,7 @@ class Executor:
         self._recipe.begin(slot_folder(self._folder, 0))
         # pymongo takes PyOpenSSL where that is installed; the standard library's ssl does as well and is 9 MB smaller.
         sys.modules.setdefault("pymongo.pyopenssl_context", None)  # type: ignore[arg-type]
-        from jangada.executor.connect import Connections
+        from jangada.executor.connect import connect
         from jangada.executor.loop import ExecutorLoop, LoopOptions
         from jangada.executor.metrics import ExecutorMetrics
 
@@ -185,7 +185,7 @@ class Executor:
             algorithm=manifest.name,
             queue=queue_name,
         )
-        self._connections = Connections.open(settings)
+        self._connections = connect(settings)
         limits = manifest.limits
         metrics = ExecutorMetrics()
         ran_by = RanBy(manifest.version, settings.image_digest, terms.model)
@@ -193,7 +193,7 @@ class Executor:
         self._meter = self._make_meter()
         self._loop = ExecutorLoop(
             self._connections.execution(queue_name, self.executor_id, notify, metrics, self._meter, ran_by),
-            self._connections.files(),
+            self._connections.files(self.executor_id),
             self._recipe,
             SlotLimits(
                 grace_s=limits.grace_s,
@@ -213,25 +213,20 @@ class Executor:
 
     def run(self) -> None:
         """Work until `stop`."""
-        from jangada.jobs.sweep import Sweeper
-
         self._began = time.monotonic()
         self._journal.info("executor.started", version=self._manifest.version, pid=os.getpid())
-        sweeper = Sweeper(
-            self._connections.queue,
-            self._connections.store,
-            [self._queue_name],
-            retention_s=self._settings.retention_s,
-        )
-        sweeper.start()
+        sweeper = self._connections.sweeper(self._queue_name)
+        if sweeper is not None:
+            sweeper.start()
         self._meter.start()
         try:
-            self._check_redis()
+            self._connections.check(self._journal)
             rarely_collect()
             self._loop.run()
         finally:
             self._meter.stop()
-            sweeper.stop()
+            if sweeper is not None:
+                sweeper.stop()
             if self._metrics_server is not None:
                 self._metrics_server.stop()
             self._connections.close()
@@ -249,7 +244,7 @@ class Executor:
 
         uses_gpu = "gpu" in self._manifest.device and has_gpu()
         return Meter(
-            self._connections.ledger(),
+            self._connections.ledger(self._queue_name, self.executor_id),
             queue=self._queue_name,
             algorithm=self._manifest.name,
             algorithm_version=self._manifest.version,
@@ -280,15 +275,6 @@ class Executor:
         server.start()
         self._journal.info("metrics.serving", port=server.port)
         return server
-
-    def _check_redis(self) -> None:
-        from jangada.redis_client import check_redis
-
-        try:
-            check_redis(self._connections.redis.commands, self._settings.allow_unsafe_redis)
-        except StoreUnavailableError as error:
-            # It may come later; the loop waits for it.
-            self._journal.warning("redis.away", reason=error.detail)
 
     def _register_soon(self, hello: Hello) -> None:
         threading.Thread(target=self._register, args=(hello,), name="register", daemon=True).start()

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from docker.types import DeviceRequest
 
 from jangada.node.engine import Order, executor_options
+from jangada.remote.identity import NodeIdentity
 
 LABEL_NODE = "jangada.node"
 LABEL_REPLICA = "jangada.replica"
 LABEL_LANE = "jangada.lane"
 READY_FILE = "/run/jangada/ready"
 SECRETS_PATH = "/var/openfaas/secrets"
+IDENTITY, PLATFORM_CA = "node-identity", "platform-ca"
 ALGORITHM = "/opt/algorithm/main"
 PIDS = 512
 TMP_BYTES = 1024 * 1024 * 1024
@@ -29,6 +32,7 @@ _NOT_PASSED = frozenset(
         *_SECRETS,
         "JANGADA_HOME", "JANGADA_ALGORITHMS_DIR", "JANGADA_SECRETS_DIR", "JANGADA_METRICS_LISTEN", "JANGADA_TEST_ENVS",
         "JANGADA_PORT", "JANGADA_URL", "JANGADA_API_KEY", "JANGADA_REDIS_BINARY", "JANGADA_PROVIDER",
+        "JANGADA_NODE_IDENTITY",
     }
 )  # fmt: skip
 """Settings that are true of this machine alone, or of no concern to an executor."""
@@ -51,6 +55,8 @@ class ContainerSpec:
     folders: Path
     versions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     network: str | None = None
+    identity: Path | None = None
+    """Of a joined node: its containers get this instead of the addresses of Redis and MongoDB."""
 
     def folder(self, replica_id: str) -> Path:
         """Where that replica's files lie."""
@@ -69,10 +75,29 @@ def prepare_folders(spec: ContainerSpec, replica_id: str) -> None:
     for name, mode in (("run", 0o777), ("secrets", 0o755)):
         (folder / name).mkdir(parents=True, exist_ok=True)
         (folder / name).chmod(mode)
-    for name, text in (("redis-url", spec.redis_url), ("mongo-url", spec.mongo_url)):
+    for name, text in _secrets(spec):
         file = folder / "secrets" / name
         file.write_text(text, encoding="utf-8")
         file.chmod(0o444)
+
+
+def _secrets(spec: ContainerSpec) -> list[tuple[str, str]]:
+    if spec.identity is None:
+        return [("redis-url", spec.redis_url), ("mongo-url", spec.mongo_url)]
+    identity = NodeIdentity.load(spec.identity)
+    if identity.ca_file is None:
+        return [(IDENTITY, json.dumps(asdict(identity)))]
+    inside = replace(identity, ca_file=f"{SECRETS_PATH}/{PLATFORM_CA}")
+    authority = Path(identity.ca_file).read_text(encoding="utf-8")
+    return [(IDENTITY, json.dumps(asdict(inside))), (PLATFORM_CA, authority)]
+
+
+def _environment(spec: ContainerSpec) -> dict[str, str]:
+    passed = {
+        name: value for name, value in spec.environ.items() if name.startswith("JANGADA_") and name not in _NOT_PASSED
+    }
+    joined = {} if spec.identity is None else {"JANGADA_NODE_IDENTITY": f"{SECRETS_PATH}/{IDENTITY}"}
+    return passed | joined
 
 
 def container_arguments(spec: ContainerSpec, order: Order) -> dict[str, Any]:
@@ -81,11 +106,7 @@ def container_arguments(spec: ContainerSpec, order: Order) -> dict[str, Any]:
         "image": spec.images[order.lane.algorithm],
         "name": f"jangada-{order.replica.id}",
         "command": [ALGORITHM, *executor_options(order, ready_file=READY_FILE)],
-        "environment": {
-            name: value
-            for name, value in spec.environ.items()
-            if name.startswith("JANGADA_") and name not in _NOT_PASSED
-        },
+        "environment": _environment(spec),
         "labels": {
             LABEL_NODE: spec.node_id,
             LABEL_REPLICA: order.replica.id,

@@ -15,6 +15,7 @@ from types import FrameType
 
 from jangada.algorithms.manifest import AlgorithmManifest, find_algorithms
 from jangada.algorithms.store import AlgorithmStore
+from jangada.clock import utc_now
 from jangada.deployments.deployment import Deployment
 from jangada.deployments.ledger_mongo import MongoUsageLedger
 from jangada.deployments.node import Engine, Node
@@ -32,6 +33,7 @@ from jangada.node.catalog import Catalog
 from jangada.node.engine import ReplicaEngine
 from jangada.node.engine_process import ProcessEngine
 from jangada.node.identity import held_identity
+from jangada.node.joined import JoinedPlatform, identity_file
 from jangada.node.metrics import NodeMetrics
 from jangada.settings import Settings
 
@@ -72,12 +74,12 @@ def run_node(settings: Settings, environ: Mapping[str, str], options: NodeOption
     capacity = machine_capacity(cpu=options.cpu, memory_mib=options.memory_mib)
     manifests = _manifests(settings, options.algorithms)
     environ = {**environ, "JANGADA_HOME": str(home)}
-    with held_identity(home) as node_id:
-        connections = Connections.open(settings)
+    with held_identity(home) as own_id:
+        platform = _platform(settings, options, home, own_id)
         try:
-            engine = _engine(settings, options, node_id, manifests, environ)
+            engine = _engine(settings, options, platform, manifests, platform.environ(environ))
             node = Node(
-                id=node_id,
+                id=platform.node_id,
                 name=options.name or socket.gethostname(),
                 cpu_millicores=capacity.cpu_millicores,
                 memory_mib=capacity.memory_mib,
@@ -87,36 +89,66 @@ def run_node(settings: Settings, environ: Mapping[str, str], options: NodeOption
                 engines=(engine.kind,),
                 algorithms=engine.algorithms(),
             )
-            catalog = _catalog(options, connections, manifests, environ)
-            _work(settings, connections, node, engine, catalog, options)
+            catalog = _catalog(options, platform, manifests, environ)
+            _work(settings, platform, node, engine, catalog)
         finally:
-            connections.close()
+            platform.close()
+
+
+class DirectPlatform:
+    """Redis and MongoDB themselves, as an agent uses them."""
+
+    def __init__(self, settings: Settings, node_id: str, *, only_wished: bool) -> None:
+        self.node_id = node_id
+        self._connections = Connections.open(settings)
+        database = self._connections.mongo[settings.mongo_database]
+        self.queue = self._connections.queue
+        self.algorithms = self._connections.algorithms
+        self.store = MongoDeploymentStore(database)
+        self.scaler = Scaler(self.store, self.queue, MongoUsageLedger(database))
+        self.deployments = self.store.page if only_wished else partial(_every, self.store, self.algorithms)
+        self.clock = utc_now
+        # Queues whose last executor went are swept too.
+        self.sweeper = Sweeper(self.queue, self._connections.store, retention_s=settings.retention_s)
+
+    def environ(self, environ: Mapping[str, str]) -> Mapping[str, str]:
+        """What executors get."""
+        return environ
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connections.close()
+
+
+def _platform(settings: Settings, options: NodeOptions, home: Path, own_id: str) -> DirectPlatform | JoinedPlatform:
+    """Where the node belongs: a joined one to the platform that it joined."""
+    file = settings.node_identity or identity_file(home)
+    if settings.node_identity is None and not file.is_file():
+        return DirectPlatform(settings, own_id, only_wished=options.only_wished)
+    return JoinedPlatform(file, only_wished=options.only_wished)
 
 
 def _work(
     settings: Settings,
-    connections: Connections,
+    platform: DirectPlatform | JoinedPlatform,
     node: Node,
     engine: ReplicaEngine,
     catalog: Catalog,
-    options: NodeOptions,
 ) -> None:
-    database = connections.mongo[settings.mongo_database]
-    store, ledger = MongoDeploymentStore(database), MongoUsageLedger(database)
     metrics = NodeMetrics()
     agent = NodeAgent(
         node,
         engine,
-        store,
-        connections.queue,
-        Scaler(store, connections.queue, ledger),
-        deployments=store.page if options.only_wished else partial(_every, store, connections.algorithms),
+        platform.store,
+        platform.queue,
+        platform.scaler,
+        deployments=platform.deployments,
         metrics=metrics,
+        clock=platform.clock,
     )
     server = metrics.serve(settings.metrics_listen, agent.held, node.name) if settings.metrics_listen else None
-    # Queues whose last executor went are swept too.
-    sweeper = Sweeper(connections.queue, connections.store, retention_s=settings.retention_s)
-    sweeper.start()
+    if platform.sweeper is not None:
+        platform.sweeper.start()
     catalog.start()
     _log.info(
         "node.started",
@@ -133,7 +165,8 @@ def _work(
             agent.run()
     finally:
         catalog.stop()
-        sweeper.stop()
+        if platform.sweeper is not None:
+            platform.sweeper.stop()
         if server is not None:
             server.stop()
     _log.info("node.stopped", node=node.name)
@@ -148,7 +181,7 @@ def _every(store: DeploymentStore, algorithms: AlgorithmStore) -> list[Deploymen
 
 def _catalog(
     options: NodeOptions,
-    connections: Connections,
+    platform: DirectPlatform | JoinedPlatform,
     manifests: Mapping[str, AlgorithmManifest],
     environ: Mapping[str, str],
 ) -> Catalog:
@@ -157,7 +190,7 @@ def _catalog(
             options.ready_file.write_text(f"{os.getpid()}\n", encoding="utf-8")
 
     mine = [] if options.only_wished or options.engine is not Engine.PROCESS else list(manifests.values())
-    return Catalog(connections.algorithms, mine, environ, say_ready)
+    return Catalog(platform.algorithms, mine, environ, say_ready)
 
 
 def _manifests(settings: Settings, only: Sequence[str]) -> dict[str, AlgorithmManifest]:
@@ -172,7 +205,7 @@ def _manifests(settings: Settings, only: Sequence[str]) -> dict[str, AlgorithmMa
 def _engine(
     settings: Settings,
     options: NodeOptions,
-    node_id: str,
+    platform: DirectPlatform | JoinedPlatform,
     manifests: Mapping[str, AlgorithmManifest],
     environ: Mapping[str, str],
 ) -> ReplicaEngine:
@@ -192,7 +225,7 @@ def _engine(
         raise ConfigurationError("no image to run: --image ALGORITHM=IMAGE, or `image:` in an executor.yml")
     return DockerEngine(
         ContainerSpec(
-            node_id=node_id,
+            node_id=platform.node_id,
             images=images,
             versions={name: (manifest.version,) for name, manifest in manifests.items()},
             environ=environ,
@@ -200,6 +233,7 @@ def _engine(
             mongo_url=settings.mongo_url,
             folders=run_dir / "containers",
             network=options.network,
+            identity=platform.file if isinstance(platform, JoinedPlatform) else None,
         )
     )
 

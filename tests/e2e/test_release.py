@@ -27,7 +27,7 @@ from tests.requires import requires_program
 from tests.servers import until
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(3600 if os.environ.get("RELEASE_IMAGES") == "all" else 1500)]
-FUNCTIONS = ("auth", "router", "deployments", "files")
+FUNCTIONS = ("auth", "router", "deployments", "files", "nodes")
 ALGORITHM = "text-langid"
 IMAGES = () if os.environ.get("RELEASE_IMAGES") == "all" else (*FUNCTIONS, "gateway", ALGORITHM)
 SMOKE_JOB = json.dumps({"algorithm": ALGORITHM, "input": {"texts": ["uma jangada no mar"]}})

@@ -37,7 +37,7 @@ def test_router_serves_it_without_a_credential(api):
 
 def test_every_function_is_in_it(made):
     functions = {operation["x-function"] for path in made["paths"].values() for operation in path.values()}
-    assert functions == {"auth", "deployments", "files", "router"}
+    assert functions == {"auth", "deployments", "files", "nodes", "router"}
 
 
 def test_a_route_that_describes_nothing_is_named(api):

@@ -66,7 +66,7 @@ def test_what_says_that_it_is_up_takes_jobs_at_once(platform):
 def test_status_names_every_part(platform):
     status = platform.status()
     parts = {part["part"]: part for part in status["parts"]}
-    functions = {f"function:{name}" for name in ("auth", "router", "deployments", "files")}
+    functions = {f"function:{name}" for name in ("auth", "router", "deployments", "files", "nodes")}
     assert {"supervisor", "redis", "mongo", "connection", "gateway", "executor:echo"} | functions <= set(parts)
     assert {part["state"] for part in parts.values()} <= {"ready", "done"}
     for name in ("redis", "mongo", "gateway", "function:router"):

@@ -1,0 +1,67 @@
+"""Which deployments a node may see, and which queues it may claim from."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from jangada.algorithms.store import AlgorithmStore
+from jangada.clock import Clock, utc_now
+from jangada.deployments.deployment import Deployment, Lane, Prices
+from jangada.deployments.service import shared_deployment
+from jangada.deployments.store import DeploymentStore
+from jangada.nodes.node import JoinedNode
+
+REMEMBERED_S = 1.0
+
+
+class Lanes:
+    """What nodes may do by what is wished. Everything here raises `StoreUnavailableError`."""
+
+    def __init__(self, deployments: DeploymentStore, algorithms: AlgorithmStore, *, clock: Clock = utc_now) -> None:
+        self._deployments = deployments
+        self._algorithms = algorithms
+        self._clock = clock
+        self._queues: dict[str, tuple[float, Mapping[str, Lane]]] = {}
+        self._lock = threading.Lock()
+
+    def every(self, *, only_wished: bool = False) -> list[Deployment]:
+        """The wishes, and unless *only_wished* the shared one of each algorithm that nobody made one for."""
+        found = {one.name: one for one in self._deployments.page()}
+        if not only_wished:
+            found = {one.name: shared_deployment(one) for one in self._algorithms.page()} | found
+        return [found[name] for name in sorted(found)]
+
+    def of(self, node: JoinedNode, deployments: Iterable[Deployment]) -> list[Deployment]:
+        """Those of *deployments* that *node* may run, as it may see them."""
+        if node.suspended_for is not None:
+            return []
+        if node.is_trusted:
+            return list(deployments)
+        return [replace(one, tenant_id=None, prices=Prices()) for one in deployments if one.placement.allows_untrusted]
+
+    def held_by(self, node: JoinedNode) -> Mapping[str, Lane]:
+        """The lanes that *node* has a replica of, by the queue from which it may claim, as of a second ago."""
+        now = time.monotonic()
+        known = self._queues.get(node.id)
+        if known is not None and now - known[0] < REMEMBERED_S:
+            return known[1]
+        instant = self._clock()
+        names = {one.lane for one in self._deployments.replicas() if one.node_id == node.id and one.is_live(instant)}
+        lanes = {
+            lane.queue: lane
+            for one in (self.of(node, self.every()) if names else ())
+            for lane in one.lanes
+            if lane.name in names
+        }
+        with self._lock:
+            self._queues = {name: each for name, each in self._queues.items() if now - each[0] < REMEMBERED_S}
+            self._queues[node.id] = (now, lanes)
+        return lanes
+
+    def forget(self, node: JoinedNode) -> None:
+        """*node* has a replica more or less."""
+        with self._lock:
+            self._queues.pop(node.id, None)

@@ -1,0 +1,95 @@
+"""
+`NodeStore` in MongoDB.
+
+    node_tokens      _id token, record (JSON text)
+    joined_nodes     _id node, record (JSON text)
+    node_words       _id a word that may be said once, at_ms
+    node_secrets     _id "first", secret
+
+Apart from `nodes`, where any agent says what its machine has. Records are JSON text:
+labels may hold dots and dollar signs.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import TypeAdapter
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from jangada.clock import to_ms
+from jangada.mongo_client import translated
+from jangada.nodes.node import JoinedNode, JoinToken
+
+Document = dict[str, Any]
+
+_TOKEN = TypeAdapter(JoinToken)
+_NODE = TypeAdapter(JoinedNode)
+_FORGOTTEN_AFTER = timedelta(days=1)
+
+
+class MongoNodeStore:
+    """A `NodeStore` on a MongoDB database."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._tokens = database["node_tokens"]
+        self._nodes = database["joined_nodes"]
+        self._words = database["node_words"]
+        self._secrets = database["node_secrets"]
+
+    def insert_token(self, token: JoinToken) -> None:
+        """See `NodeStore`."""
+        _insert(self._tokens, {"_id": token.id, "record": _TOKEN.dump_json(token).decode()})
+
+    def get_token(self, token_id: str) -> JoinToken | None:
+        """See `NodeStore`."""
+        with translated():
+            found = self._tokens.find_one({"_id": token_id})
+        return _TOKEN.validate_json(found["record"]) if found else None
+
+    def insert(self, node: JoinedNode) -> bool:
+        """See `NodeStore`."""
+        return _insert(self._nodes, {"_id": node.id, "record": _NODE.dump_json(node).decode()})
+
+    def get(self, node_id: str) -> JoinedNode | None:
+        """See `NodeStore`."""
+        with translated():
+            found = self._nodes.find_one({"_id": node_id})
+        return _NODE.validate_json(found["record"]) if found else None
+
+    def page(self) -> list[JoinedNode]:
+        """See `NodeStore`."""
+        with translated():
+            found = [_NODE.validate_json(one["record"]) for one in self._nodes.find({})]
+        return sorted(found, key=lambda one: (one.name, one.id))
+
+    def put(self, node: JoinedNode) -> None:
+        """See `NodeStore`."""
+        with translated():
+            self._nodes.update_one({"_id": node.id}, {"$set": {"record": _NODE.dump_json(node).decode()}})
+
+    def use_once(self, word: str, now: datetime) -> bool:
+        """See `NodeStore`."""
+        # An insert under one id has one winner on every server.
+        is_first = _insert(self._words, {"_id": word, "at_ms": to_ms(now)})
+        with translated():
+            self._words.delete_many({"at_ms": {"$lt": to_ms(now - _FORGOTTEN_AFTER)}})
+        return is_first
+
+    def secret(self, made: str) -> str:
+        """See `NodeStore`."""
+        _insert(self._secrets, {"_id": "first", "secret": made})
+        with translated():
+            found = self._secrets.find_one({"_id": "first"})
+        return str(found["secret"]) if found else made
+
+
+def _insert(collection: Any, document: Document) -> bool:
+    with translated():
+        try:
+            collection.insert_one(document)
+        except DuplicateKeyError:
+            return False
+    return True
