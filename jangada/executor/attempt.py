@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import re
 import resource
 import sys
 import threading
@@ -15,17 +14,27 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from jangada.algorithms.authoring import AlgorithmFailure, Context, JobCanceled
 from jangada.algorithms.schema import InputRejectedError, OutputRejectedError, Signature, attach_files
-from jangada.executor.messages import CANCEL, Canceled, Done, Failed, Log, Message, Progress, Run, encode, encode_done
+from jangada.executor.gpu_faults import GpuFault, fault_of
+from jangada.executor.messages import (
+    CANCEL,
+    Canceled,
+    Done,
+    Failed,
+    Leaving,
+    Log,
+    Message,
+    Progress,
+    Run,
+    encode,
+    encode_done,
+)
 
 SPILL_NAME = "output.json"
 MESSAGE_LENGTH = 1000
-_GPU_OOM = re.compile(
-    r"CUDA[^\n]{0,40}out of memory|cudaErrorMemoryAllocation|CUBLAS_STATUS_ALLOC_FAILED|hipErrorOutOfMemory"
-)
 
 
 class Cancellation:
@@ -40,13 +49,20 @@ class Cancellation:
         self._pipe = pipe
         self._numbers: set[int] = set()
         self._running: int | None = None
+        self._together: frozenset[int] = frozenset()
         self._shielded = False
 
     def on_signal(self, _signum: int, _frame: Any) -> None:
-        """The handler: raises `JobCanceled` into the main thread when its job is the one to stop."""
+        """The handler: raises `JobCanceled` into the main thread when its job, or its whole batch, is to stop."""
         self._read()
-        if self._running in self._numbers and not self._shielded:
+        if not self._shielded and self.must_stop():
             raise JobCanceled
+
+    def must_stop(self) -> bool:
+        """Whether nothing of what runs is wanted any more."""
+        if self._running is not None:
+            return self._running in self._numbers
+        return bool(self._together) and self._together <= self._numbers
 
     def is_canceled(self, number: int) -> bool:
         """Whether *number* was told to stop."""
@@ -63,6 +79,17 @@ class Cancellation:
         self._running = None
         self._numbers.discard(number)
 
+    def enter_all(self, numbers: frozenset[int]) -> None:
+        """User code of all *numbers* begins at once: it is interrupted when every one of them was stopped."""
+        self._together = numbers
+        if self.must_stop():
+            raise JobCanceled
+
+    def leave_all(self, numbers: frozenset[int]) -> None:
+        """The same as `leave`, for all of *numbers*."""
+        self._together = frozenset()
+        self._numbers -= numbers
+
     @contextlib.contextmanager
     def shield(self) -> Iterator[None]:
         """Let no cancel interrupt what is inside (half a frame would break the channel); it is raised right after."""
@@ -74,7 +101,7 @@ class Cancellation:
             yield
         finally:
             self._shielded = False
-        if self._running in self._numbers:
+        if self.must_stop():
             raise JobCanceled
 
     def _read(self) -> None:
@@ -102,7 +129,11 @@ class JobContext(Context):
 
 
 class AttemptRunner:
-    """Runs attempts one after another on one set-up algorithm."""
+    """
+    Runs attempts one after another on one set-up algorithm.
+
+    *leaving* is set when a GPU's fault has made this process useless: it is to say so and end.
+    """
 
     def __init__(
         self,
@@ -114,7 +145,9 @@ class AttemptRunner:
         inline_bytes: int,
         short: bool,
         model: str | None = None,
+        has_gpu: bool = False,
     ) -> None:
+        self.leaving: Leaving | None = None
         self._run = run
         self._signature = signature
         self._send = send
@@ -122,21 +155,26 @@ class AttemptRunner:
         self._inline_bytes = inline_bytes
         self._short = short
         self._model = model
+        self._has_gpu = has_gpu
         self._reaped_cpu_s = _reaped_cpu_s()
         self._memory = None if short else PeakMemory()
 
-    def run(self, job: Run) -> bytes:
-        """Run *job* to its end; the frame that tells of it. Never raises an `Exception`."""
+    def run(self, job: Run, before: dict[str, float] | None = None) -> bytes:
+        """
+        Run *job* to its end; the frame that tells of it. Never raises an `Exception`.
+
+        *before* is what was used for it in vain, in a batch, and counts too.
+        """
         try:
-            return self._attempt(job)
+            return self._attempt(job, before)
         except JobCanceled:
             # The signal came in the few instructions around user code.
             self._cancellation.leave(job.number)
             return encode(Canceled(job.number, {}))
 
-    def _attempt(self, job: Run) -> bytes:
+    def _attempt(self, job: Run, before: dict[str, float] | None) -> bytes:
         saved: list[list[str]] = []
-        context = self._context(job, saved)
+        context = self.context(job, saved)
         if self._memory is not None:
             # Often there already, left empty by an earlier job: making and removing it would cost more than all else.
             try:
@@ -148,12 +186,17 @@ class AttemptRunner:
         try:
             output = self._call(job, context)
         except JobCanceled:
-            return encode(Canceled(job.number, self._metrics(began, used)))
+            return encode(Canceled(job.number, _with(before, self.used(began, used))))
         except BaseException as error:  # noqa: BLE001 — the child's edge: whatever user code raises becomes a value
-            return encode(_failed(job.number, self._metrics(began, used), error))
+            return self.failed(job.number, _with(before, self.used(began, used)), error, sys.stderr)
         finally:
             self._cancellation.leave(job.number)
-        metrics = self._metrics(began, used)
+        return self.done(job, context, _with(before, self.used(began, used)), saved, output)
+
+    def done(
+        self, job: Run, context: Context, metrics: dict[str, float], saved: list[list[str]], output: bytes
+    ) -> bytes:
+        """The frame for an *output*; one too large for a message is written into the work folder."""
         if len(output) > self._inline_bytes:
             (context.work_dir / SPILL_NAME).write_bytes(output)
             return encode(Done(job.number, metrics, saved, SPILL_NAME, None))
@@ -161,13 +204,19 @@ class AttemptRunner:
 
     def _call(self, job: Run, context: Context) -> bytes:
         self._cancellation.enter(job.number)
+        return self._signature.write(self._run(self.read(job, context), context))
+
+    def read(self, job: Run, context: Context) -> Any:
+        """The input of *job* as the declared type, its files in place; raises `InputRejectedError`."""
         value = self._signature.read(job.input)
         if self._signature.takes_files:
             placed = {key: (Path(str(path)), media) for key, (path, media) in (job.files or {}).items()}
             attach_files(value, placed, context.work_dir)
-        return self._signature.write(self._run(value, context))
+        return value
 
-    def _context(self, job: Run, saved: list[list[str]]) -> Context:
+    def context(self, job: Run, saved: list[list[str]], made: type[JobContext] = JobContext) -> JobContext:
+        """A *made* for *job*; what it saves is added to *saved*."""
+
         def emit(kind: str, data: dict[str, Any]) -> None:
             message: Message
             if kind == "file":
@@ -181,7 +230,7 @@ class AttemptRunner:
             with self._cancellation.shield():
                 self._send(frame)
 
-        return JobContext(
+        return made(
             work_dir=job.work_dir,  # type: ignore[arg-type]
             job_id=job.job_id,
             attempt=job.attempt,
@@ -190,7 +239,30 @@ class AttemptRunner:
             model=self._model,
         )
 
-    def _metrics(self, began: float, used: float) -> dict[str, float]:
+    def failed(self, number: int, metrics: dict[str, float], error: BaseException, said: TextIO) -> bytes:
+        """The frame for *error*; its traceback goes to *said*, unless the author raised it on purpose."""
+        if isinstance(error, AlgorithmFailure):
+            # No traceback, as the author says all there is to say.
+            message = _text(error) or error.code
+            return encode(Failed(number, metrics, error.code, message, error.retryable, error.retry_after_s))
+        fault = self.notice(error)
+        return encode(_failed(number, metrics, error, fault, said))
+
+    def notice(self, error: BaseException) -> GpuFault | None:
+        """The GPU's fault behind *error*, if any; this process is *leaving* then."""
+        fault = fault_of(error, has_gpu=self._has_gpu)
+        if fault is not None:
+            self.leaving = Leaving(f"the GPU is {fault}", fault is GpuFault.OUT_OF_MEMORY)
+        return fault
+
+    def begin(self) -> tuple[float, float]:
+        """Begin to count for `used`."""
+        if self._memory is not None:
+            self._memory.reset()
+        return time.perf_counter(), time.process_time()
+
+    def used(self, began: float, used: float) -> dict[str, float]:
+        """What was used since those readings of the clock and of the processor's time."""
         run_s = time.perf_counter() - began
         # Processes that a job started are counted when they have ended; between jobs none does.
         reaped, before = _reaped_cpu_s(), self._reaped_cpu_s
@@ -202,25 +274,32 @@ class AttemptRunner:
         }
 
 
-def _failed(number: int, metrics: dict[str, float], error: BaseException) -> Failed:
-    if isinstance(error, AlgorithmFailure):
-        # Raised on purpose: no traceback, as the author says all there is to say.
-        return Failed(number, metrics, error.code, _text(error) or error.code, error.retryable, error.retry_after_s)
+def _with(before: dict[str, float] | None, used: dict[str, float]) -> dict[str, float]:
+    if before is None:
+        return used
+    return used | {"cpu_s": used["cpu_s"] + before["cpu_s"], "slot_s": used["run_s"] + before["slot_s"]}
+
+
+def _failed(
+    number: int, metrics: dict[str, float], error: BaseException, fault: GpuFault | None, said: TextIO
+) -> Failed:
     if isinstance(error, InputRejectedError):
         return Failed(number, metrics, "invalid_input", _text(error) or "", False, None)
     if isinstance(error, OutputRejectedError):
         message = f"the output is not what run declares: {_text(error)}"
         return Failed(number, metrics, "algorithm_error", message, False, None)
-    traceback.print_exception(error, file=sys.stderr)
+    traceback.print_exception(error, file=said)
+    # First, as some libraries' errors of the kind are MemoryErrors too.
+    if fault is GpuFault.OUT_OF_MEMORY:
+        return Failed(number, metrics, "gpu_oom", "the GPU has not enough memory for this job", True, None)
     if isinstance(error, MemoryError):
         return Failed(number, metrics, "oom", "run needed more memory than there is", True, None)
-    if _GPU_OOM.search(str(error)):
-        return Failed(number, metrics, "gpu_oom", "the GPU has not enough memory for this job", True, None)
     if isinstance(error, SystemExit):
         return Failed(number, metrics, "algorithm_error", f"run called sys.exit({error.code!r})", False, None)
     # One line: libraries' errors carry line breaks, and the traceback is in the log.
     message = " ".join(f"{type(error).__name__}: {_text(error)}".split()).removesuffix(":")
-    return Failed(number, metrics, "algorithm_error", message[:MESSAGE_LENGTH], False, None)
+    # A CUDA context that is lost may have been lost to an earlier job: in a new process it may go well.
+    return Failed(number, metrics, "algorithm_error", message[:MESSAGE_LENGTH], fault is GpuFault.BROKEN, None)
 
 
 def _text(value: Any) -> str | None:

@@ -24,12 +24,15 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jangada.algorithms.authoring import SetupContext
 from jangada.algorithms.schema import DeclarationError, Signature, bind
 from jangada.executor.attempt import AttemptRunner, Cancellation
-from jangada.executor.messages import CANCEL_SIGNAL, PROTOCOL, Decoder, Hello, Run, SetupFailed, Stop, encode
+from jangada.executor.messages import CANCEL_SIGNAL, PROTOCOL, Decoder, Hello, Run, RunBatch, SetupFailed, Stop, encode
+
+if TYPE_CHECKING:
+    from jangada.executor.batch_attempt import BatchRunner
 
 _PR_SET_PDEATHSIG = 1
 _CHUNK = 64 * 1024
@@ -92,7 +95,8 @@ def main(arguments: list[str]) -> int:
     gc.freeze()
     streams.end_of(0)
     phases["environment"] = round(environment_s, 4)
-    send(encode(Hello(PROTOCOL, signature.input_schema, signature.output_schema, phases)))
+    batches = callable(getattr(algorithm, "run_batch", None))
+    send(encode(Hello(PROTOCOL, signature.input_schema, signature.output_schema, phases, batches)))
     runner = AttemptRunner(
         bind(algorithm, signature),
         signature,
@@ -102,22 +106,44 @@ def main(arguments: list[str]) -> int:
         short=options.short,
         model=options.model,
     )
-    _serve(channel, runner, streams, send)
+    batch_runner = None
+    if batches:
+        # Not for every child: a cold start is counted in milliseconds.
+        from jangada.executor.batch_attempt import BatchRunner
+
+        batch_runner = BatchRunner(algorithm, signature, runner, cancellation)
+    _serve(channel, runner, batch_runner, streams, send)
     return 0
 
 
-def _serve(channel: socket.socket, runner: AttemptRunner, streams: Streams, send: Callable[[bytes], None]) -> None:
+def _serve(
+    channel: socket.socket,
+    runner: AttemptRunner,
+    batches: BatchRunner | None,
+    streams: Streams,
+    send: Callable[[bytes], None],
+) -> None:
     base = str(Path.cwd())
     decoder = Decoder()
     while data := channel.recv(_CHUNK):
         for message in decoder.feed(data):
             if isinstance(message, Stop):
                 return
-            assert isinstance(message, Run)  # noqa: S101 — the protocol has nothing else in this direction
-            frame = runner.run(message)
-            os.chdir(base)
-            streams.end_of(message.number)
-            send(frame)
+            if isinstance(message, RunBatch):
+                assert batches is not None  # noqa: S101 — we said whether we take them
+                jobs = message.runs()
+                for frame in batches.run(jobs):
+                    streams.end_of(jobs[-1].number)
+                    send(frame)
+            else:
+                assert isinstance(message, Run)  # noqa: S101 — the protocol has nothing else in this direction
+                frame = runner.run(message)
+                os.chdir(base)
+                streams.end_of(message.number)
+                send(frame)
+            if runner.leaving is not None:
+                send(encode(runner.leaving))
+                return
 
 
 def _set_up(options: argparse.Namespace) -> tuple[Any, Signature, dict[str, float]]:

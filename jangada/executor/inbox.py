@@ -76,6 +76,13 @@ class Inbox(SlotObserver):
         if job.claimed_cold:
             self.calls.append(partial(self._loop.job_began, job))
 
+    def batch_began(self, slot: int, jobs: int) -> None:
+        self._observer.batch_began(slot, jobs)
+
+    def batch_broken_up(self, slot: int, jobs: int, reason: str) -> None:
+        self._observer.batch_broken_up(slot, jobs, reason)
+        self._journal.warning("batch.broken_up", slot=slot, jobs=jobs, reason=reason)
+
     def ended(self, job: SlotJob, ending: Ending) -> None:
         self._observer.ended(job, ending)
         self.calls.append(partial(self._loop.job_ended, job, ending))

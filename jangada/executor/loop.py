@@ -13,7 +13,7 @@ import random
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,8 @@ class LoopOptions:
 
     concurrency: int = 1
     short: bool = False
+    batches: bool = False
+    """Each slot takes several jobs and has its child run them together."""
     drain_s: float = 0.0
     """How long running jobs may go on after a stop was asked for, before they are handed back."""
 
@@ -199,7 +201,7 @@ class ExecutorLoop:
         self._pace_s = 0.8 * self._pace_s + 0.2 * max(1e-4, job.metrics.get("run_s") or 0.0)
         if self._options.short and not job.uses_desk:
             self._desk.clean_soon(job)
-        elif self._desk.clean(job, again=not self._options.short and not job.uses_desk):
+        elif self._desk.clean(job, again=not (self._options.short or self._options.batches or job.uses_desk)):
             # A slot of one job at a time gives its next job the folder that this one left empty.
             self._spare_folders[job.slot] = job.folder
         if ending is StopReason.LOST:
@@ -226,7 +228,7 @@ class ExecutorLoop:
 
     def _ask_stop(self) -> None:
         if self._stop_asked is not None:
-            self._options = LoopOptions(self._options.concurrency, self._options.short, 0.0)
+            self._options = replace(self._options, drain_s=0.0)
             return
         self._stop_asked = time.monotonic()
         self._journal.info("executor.stopping", running=len(self._held), drain_s=self._options.drain_s)
@@ -314,9 +316,15 @@ class ExecutorLoop:
         return max(1, min(2 * BATCH, int(BACKLOG_S / self._pace_s))) if self._options.short else 1
 
     def _room_in(self, state: str) -> int:
+        if self._options.batches:
+            return sum(self._free_in(index) for index, each in enumerate(self._state) if each == state)
         room = self._room
         loads = (load for load, each in zip(self._load, self._state, strict=True) if each == state)
         return sum(max(0, room - load) for load in loads)
+
+    def _free_in(self, slot: int) -> int:
+        """How many more jobs a slot takes into its next batch."""
+        return max(0, self._pool.slots[slot].room - self._load[slot])
 
     def _exchange(self) -> None:
         want, running = self._wants()
@@ -431,6 +439,12 @@ class ExecutorLoop:
         if len(self._load) == 1:
             return 0
         order = {"ready": 0, "starting": 1, "cold": 2, "unavailable": 3}
+        if self._options.batches:
+            # One full batch before a second one is begun.
+            open_ = [index for index in range(len(self._load)) if self._free_in(index)]
+            return min(
+                open_ or range(len(self._load)), key=lambda index: (order[self._state[index]], -self._load[index])
+            )
         room = self._room
         free = [index for index, load in enumerate(self._load) if load < room]
         return min(free or range(len(self._load)), key=lambda index: (order[self._state[index]], self._load[index]))

@@ -5,8 +5,9 @@ A frame is four bytes of length (big endian) and a JSON array ``[tag, field, …
 over a socket pair of its own: what user code prints cannot disturb it. The
 parent refuses a child of another `PROTOCOL`.
 
-    parent → child   Run, Stop
+    parent → child   Run, RunBatch, Stop
     child → parent   Hello | SetupFailed, then Progress, Log, and one of Done, Failed, Canceled for each job
+                     Leaving instead of what is left, when it is no good any more
 
 A cancel does not travel here but as eight bytes of job number on a pipe,
 followed by `CANCEL_SIGNAL`: the child must see it in the middle of user code.
@@ -22,7 +23,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
-PROTOCOL = 1
+PROTOCOL = 2
 CANCEL_SIGNAL = signal.SIGUSR1
 CANCEL = struct.Struct("!Q")
 _LENGTH = struct.Struct("!I")
@@ -41,18 +42,34 @@ class Run:
 
 
 @dataclass(slots=True)
+class RunBatch:
+    """Run several jobs together, each with a number of its own. *jobs*: lists of the fields of `Run`."""
+
+    jobs: list[list[Any]]
+
+    def runs(self) -> list[Run]:
+        """The jobs as records."""
+        return [Run(*values) for values in self.jobs]
+
+
+@dataclass(slots=True)
 class Stop:
     """End after the jobs that were sent before."""
 
 
 @dataclass(slots=True)
 class Hello:
-    """The child is ready. *phases*: seconds of ``environment`` (interpreter), ``import`` and ``setup``."""
+    """
+    The child is ready. *phases*: seconds of ``environment`` (interpreter), ``import`` and ``setup``.
+
+    *batches*: it takes `RunBatch`.
+    """
 
     protocol: int
     input_schema: dict[str, Any]
     output_schema: dict[str, Any]
     phases: dict[str, float]
+    batches: bool = False
 
 
 @dataclass(slots=True)
@@ -113,9 +130,18 @@ class Canceled:
     metrics: dict[str, float]
 
 
-Message = Run | Stop | Hello | SetupFailed | Progress | Log | Done | Failed | Canceled
+@dataclass(slots=True)
+class Leaving:
+    """The child exits now. What it was sent and has not answered has not begun, or is a batch that did not fit."""
+
+    reason: str
+    out_of_memory: bool
+
+
+Message = Run | RunBatch | Stop | Hello | SetupFailed | Progress | Log | Done | Failed | Canceled | Leaving
 _TYPES: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Run, Stop, Hello, SetupFailed, Progress, Log, Done, Failed, Canceled)
+    kind.__name__: kind
+    for kind in (Run, RunBatch, Stop, Hello, SetupFailed, Progress, Log, Done, Failed, Canceled, Leaving)
 }
 _FIELDS = {kind: tuple(each.name for each in fields(kind)) for kind in _TYPES.values()}
 
@@ -133,6 +159,16 @@ def encode_run(job: Run, input_json: bytes) -> bytes:
         _dumps_order(["Run", job.number, job.job_id, job.attempt, job.work_dir, job.files])[:-1],
         input_json,
     )
+    return _LENGTH.pack(len(body)) + body
+
+
+def encode_run_batch(jobs: list[tuple[Run, bytes]]) -> bytes:
+    """The same for a `RunBatch`: each job with its input as JSON."""
+    items = [
+        b"%s,%s]" % (_dumps_order([job.number, job.job_id, job.attempt, job.work_dir, job.files])[:-1], input_json)
+        for job, input_json in jobs
+    ]
+    body = b'["RunBatch",[%s]]' % b",".join(items)
     return _LENGTH.pack(len(body)) + body
 
 

@@ -150,8 +150,12 @@ class Meter:
 
 
 def used_by(metrics: Mapping[str, float | None], *, has_gpu: bool) -> Used:
-    """What one attempt used, by its metrics. A slot has its GPU for itself, so it uses it for as long as it runs."""
-    run_s = metrics.get("run_s") or 0.0
+    """
+    What one attempt used, by its metrics. A slot has its GPU for itself, so it uses it for as long as it runs.
+
+    Of a batch each has its share: together its jobs take their slot no longer than it ran.
+    """
+    run_s = metrics.get("slot_s") or metrics.get("run_s") or 0.0
     measured = metrics.get("gpu_s")
     return Used(
         attempts=1,

@@ -72,6 +72,10 @@ class ExecutorMetrics(SlotObserver):
         self.store_errors = Counter(
             "jangada_executor_store_errors_total", "Calls of Redis and MongoDB that failed.", ("store", "operation")
         )
+        self.run_batches = Histogram("jangada_executor_run_batch_jobs", "Jobs given to run_batch together.", BATCH)
+        self.broken_batches = Counter(
+            "jangada_executor_broken_batches_total", "Batches that came to no good, whose jobs ran again one by one."
+        )
         self._started: set[int] = set()
         self._restart_reason: dict[int, str] = {}
 
@@ -80,7 +84,7 @@ class ExecutorMetrics(SlotObserver):
         """All of it, for a page."""
         return (
             self.jobs, self.attempts, self.retries, self.lease_losses, self.child_starts, self.wait, self.run,
-            self.setup, self.batches, self.store, self.store_errors,
+            self.setup, self.batches, self.run_batches, self.broken_batches, self.store, self.store_errors,
         )  # fmt: skip
 
     # --- jobs (on the loop's thread) ----------------------------------------------
@@ -134,6 +138,12 @@ class ExecutorMetrics(SlotObserver):
             took_s = hello.phases.get(phase)
             if isinstance(took_s, int | float):
                 self.setup.observe(float(took_s), phase)
+
+    def batch_began(self, slot: int, jobs: int) -> None:  # noqa: ARG002 - their size is all there is
+        self.run_batches.observe(jobs)
+
+    def batch_broken_up(self, slot: int, jobs: int, reason: str) -> None:  # noqa: ARG002 - as above
+        self.broken_batches.add()
 
     def ended(self, job: SlotJob, ending: Ending) -> None:  # noqa: ARG002 - the count is all there is
         if ending is StopReason.LOST:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from jangada.algorithms.batching import Batching
 from jangada.executor.capture import JobLog
 from jangada.executor.messages import Done, Hello
 from jangada.jobs.job import AttemptFailure
@@ -47,6 +48,10 @@ class SlotJob:
     kill_at: float | None = None
     limit_s: float = 0.0
     """How long user code may run, from `started`: the job's own limit or its slot's, whichever is less."""
+    arrived: float = 0.0
+    """When its slot got it, by the monotonic clock."""
+    alone: bool = False
+    """Never to run together with others: it did, and that went wrong."""
     log: JobLog | None = None
     peak_bytes: int = 0
     metrics: dict[str, float | None] = field(default_factory=dict)
@@ -69,6 +74,8 @@ class SlotLimits:
     memory_bytes: int | None = None
     recycle_after_jobs: int | None = None
     execution_timeout_s: float | None = None
+    batching: Batching | None = None
+    """How jobs are gathered to run together; None: one by one."""
 
 
 class SlotObserver:
@@ -85,6 +92,12 @@ class SlotObserver:
 
     def began(self, job: SlotJob) -> None:
         """User code of *job* starts now."""
+
+    def batch_began(self, slot: int, jobs: int) -> None:
+        """So many jobs were given to its child together."""
+
+    def batch_broken_up(self, slot: int, jobs: int, reason: str) -> None:
+        """A batch came to no good: those of it that have not ended run one by one, in a new child."""
 
     def ended(self, job: SlotJob, ending: Ending) -> None:
         """The attempt is over."""

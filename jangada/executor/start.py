@@ -84,7 +84,7 @@ def recipe(
         import_folders=tuple(folder.resolve() for folder in manifest.import_folders),
         environ=child_environ(os.environ),
         inline_bytes=settings.inline_bytes,
-        short=manifest.short,
+        short=manifest.short and terms.batching_of(manifest) is None,
         model=terms.model,
     )
 
@@ -188,6 +188,7 @@ class Executor:
         self._connections = connect(settings)
         limits = manifest.limits
         metrics = ExecutorMetrics()
+        batching = terms.batching_of(manifest)
         ran_by = RanBy(manifest.version, settings.image_digest, terms.model)
         notify = metrics.notifying(self._connections.notifier())
         self._meter = self._make_meter()
@@ -200,8 +201,9 @@ class Executor:
                 memory_bytes=None if limits.memory_mib is None else limits.memory_mib * 1024 * 1024,
                 recycle_after_jobs=manifest.recycle_after_jobs,
                 execution_timeout_s=terms.execution_timeout_s,
+                batching=batching,
             ),
-            LoopOptions(concurrency, manifest.short, drain_s),
+            LoopOptions(concurrency, manifest.short and batching is None, batching is not None, drain_s),
             folder=self._folder,
             journal=self._journal,
             on_ready=self._register_soon,
@@ -277,6 +279,8 @@ class Executor:
         return server
 
     def _register_soon(self, hello: Hello) -> None:
+        if self._terms.batching_of(self._manifest) is not None and not hello.batches:
+            self._journal.warning("batching.impossible", reason="the algorithm has no run_batch(inputs, contexts)")
         threading.Thread(target=self._register, args=(hello,), name="register", daemon=True).start()
 
     def _register(self, hello: Hello) -> None:

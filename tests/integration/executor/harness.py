@@ -94,6 +94,7 @@ class Bench:
         recipe = start.recipe(manifest, Path(sys.executable), folder / "lib", self.settings, terms)
         recipe = replace(recipe, environ={**recipe.environ, **(environ or {})})
         limits = manifest.limits
+        batching = terms.batching_of(manifest)
         loop = ExecutorLoop(
             execution(
                 JobExecution(self.queue, self.store, queue_name=toy, executor_id=executor_id, lease_s=self.lease_s)
@@ -105,8 +106,14 @@ class Bench:
                 limits.memory_mib and limits.memory_mib << 20,
                 manifest.recycle_after_jobs,
                 terms.execution_timeout_s,
+                batching,
             ),
-            LoopOptions(concurrency or manifest.concurrency, manifest.short, drain_s),
+            LoopOptions(
+                concurrency or manifest.concurrency,
+                manifest.short and batching is None,
+                batching is not None,
+                drain_s,
+            ),
             folder=folder,
             journal=journal,
         )
