@@ -18,6 +18,7 @@ from scripts.infra.terraform import Event, Terraform, TerraformError
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = ROOT / "terraform" / "environments"
 FAILED, USAGE, DRIFT = 1, 2, 3
+_BACKUP_S = 3600.0
 ROOT_CERTIFICATE = "/var/lib/caddy/.local/share/caddy/pki/authorities/local/root.crt"
 
 
@@ -61,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         "--var-file", type=Path, action="append", default=[], help="variables; *.auto.tfvars are read anyway"
     )
     parser.add_argument("--state", type=Path, help="a local state file, for labs")
+    parser.add_argument("--no-backup", action="store_true", help="up: no backup before another release")
     parser.add_argument("--wipe-data", action="store_true", help="destroy: the data too")
     return parser
 
@@ -103,6 +105,7 @@ class Environment:
         if self._options.plan_only:
             return 0
         self._ask(f"Apply this to {self._name}?")
+        self._back_up(_prior_outputs(planned), _planned_outputs(planned))
         self._terraform.apply(self._plan, Progress().told)
         outputs = self._terraform.outputs()
         self._smoke(self._servers(outputs), outputs)
@@ -212,6 +215,18 @@ class Environment:
             for role, hosts in self._chosen(applied).items()
         }
         return servers.drift(steady)
+
+    def _back_up(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+        """What there is before another release goes out. Nothing where there is no backup to be written."""
+        hosts = (before.get("hosts") or {}).get("backup") or []
+        if not hosts or before.get("release") == after.get("release") or self._options.no_backup:
+            return
+        print(f"{hosts[0]}: writes a backup before {after.get('release')}")
+        done = self._servers(before).run(hosts[0], "systemctl start jangada-backup.service", _BACKUP_S)
+        if done.returncode != 0:
+            raise OSError(
+                f"{hosts[0]}: the backup failed; journalctl -u jangada-backup there, --no-backup goes without"
+            )
 
     def _chosen(self, applied: Mapping[str, Any]) -> dict[str, list[str]]:
         return {role: self._only(hosts) for role, hosts in applied.items()}

@@ -98,5 +98,5 @@ def opens(identity: Path) -> str:
     """The public key of the private one in *identity*. Raises `NoBackupError` when it is none."""
     done = subprocess.run(["age-keygen", "-y", str(identity)], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise NoBackupError(f"--identity {identity}: {done.stderr.strip() or 'no private key of age'}")
+        raise NoBackupError(f"--identity {identity}: no private key of age, as age-keygen writes one")
     return done.stdout.split()[0]
