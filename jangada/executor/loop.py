@@ -46,6 +46,8 @@ FIRST_GUESS_S = 0.02
 """What a short job takes, before one was seen."""
 LOOK_S = 1.0
 """The loop turns at least this often while all its slots are taken or a store is away."""
+DEAF_S = 0.002
+"""A job that the bell brought may end within this time; only then the bell is worth being listened to meanwhile."""
 BACKOFF_CAP_S = 0.75
 """Work goes on within a second of the store's return."""
 
@@ -113,6 +115,8 @@ class ExecutorLoop:
         self._began: list[SlotJob] = []
         self._rings: deque[Ring] = deque()
         """What was claimed when the bell rang, on its way into the slots."""
+        self._is_deaf = False
+        """The bell brought a job, there is room for more, and nobody listens again yet: see `DEAF_S`."""
         self._hungry = False
         self._schema: dict[str, Any] | None = None
         """The input's, when inputs may hold files."""
@@ -244,7 +248,8 @@ class ExecutorLoop:
     # --- one turn ---------------------------------------------------------------
 
     def _turn(self) -> None:
-        if not self._take_calls():
+        was_long = not self._take_calls()
+        if was_long and not self._is_deaf:
             self._hungry = True
         now = time.monotonic()
         if now < self._retry_at:
@@ -255,6 +260,8 @@ class ExecutorLoop:
                 self._began = []
             while self._rings:
                 self._take(self._rings.popleft())
+            if was_long and self._is_deaf:
+                self._listen()
             self._exchange()
             if self._failures:
                 self._journal.info("executor.reconnected", failures=self._failures)
@@ -295,6 +302,8 @@ class ExecutorLoop:
             return 0.0
         if self._stop_asked is not None:
             return 0.05
+        if self._is_deaf and self._has_room:
+            return DEAF_S
         return self._execution.idle_s() if self._has_room else LOOK_S
 
     @property
@@ -318,9 +327,14 @@ class ExecutorLoop:
     def _room_in(self, state: str) -> int:
         if self._options.batches:
             return sum(self._free_in(index) for index, each in enumerate(self._state) if each == state)
+        if state not in self._state:
+            return 0
         room = self._room
-        loads = (load for load, each in zip(self._load, self._state, strict=True) if each == state)
-        return sum(max(0, room - load) for load in loads)
+        free = 0
+        for load, each in zip(self._load, self._state, strict=True):
+            if each == state and load < room:
+                free += room - load
+        return free
 
     def _free_in(self, slot: int) -> int:
         """How many more jobs a slot takes into its next batch."""
@@ -347,11 +361,11 @@ class ExecutorLoop:
         self._hungry = ring.left_more or self._hungry
         if leases:
             self._dispatch(leases, running=True)
-        if not self._hungry and self._has_room:
-            self._listen()
+        self._is_deaf = not self._hungry and self._has_room
 
     def _listen(self) -> None:
         self._desk.sweep()
+        self._is_deaf = False
         try:
             self._bell.listen(claims=self._room_in("ready") > 0 and self._stop_asked is None)
         except StoreUnavailableError:

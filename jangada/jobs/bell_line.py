@@ -17,6 +17,7 @@ import redis
 from redis.exceptions import RedisError, ResponseError
 
 from jangada.jobs.queue import BellClaim, Claimed
+from jangada.jobs.quick_commands import as_sent
 from jangada.redis_client import translate
 
 BLOCK_S = 120.0
@@ -61,7 +62,8 @@ class BellLine:
         try:
             if self._connection is None:
                 self._connection = self._pool.get_connection()
-            self._connection.send_packed_command(self._connection.pack_commands(commands))
+            parts = [part for each in commands for part in as_sent(self._connection, each)]
+            self._connection.send_packed_command(parts)
         except RedisError as error:
             self.close()
             raise translate(error) from error

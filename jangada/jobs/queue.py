@@ -246,10 +246,19 @@ class JobQueue(Protocol):
         ...
 
     def events(
-        self, queue: str, job_id: str, *, after: int = 0, block_s: float = 0.0, limit: int = 500
+        self,
+        queue: str,
+        job_id: str,
+        *,
+        after: int = 0,
+        block_s: float = 0.0,
+        limit: int = 500,
+        only_end: bool = False,
     ) -> list[JobEvent]:
         """
         Events with a number above *after*, waiting up to *block_s* for the first.
+
+        *only_end*: the caller waits for the job's last event; what comes before may be left out.
 
         Kept a while after the end, for jobs that were listened to (by this very
         call) or that said more than their status. It does not wait for a job that

@@ -194,7 +194,14 @@ class MemoryJobQueue:
             return True
 
     def events(
-        self, queue: str, job_id: str, *, after: int = 0, block_s: float = 0.0, limit: int = 500
+        self,
+        queue: str,
+        job_id: str,
+        *,
+        after: int = 0,
+        block_s: float = 0.0,
+        limit: int = 500,
+        only_end: bool = False,  # noqa: ARG002 - it may leave out what comes before, and need not
     ) -> list[JobEvent]:
         deadline = time.monotonic() + block_s
         with self._changed:

@@ -182,10 +182,17 @@ class RedisJobQueue:
         return bool(self._run(script("emit"), queue, arguments))
 
     def events(
-        self, queue: str, job_id: str, *, after: int = 0, block_s: float = 0.0, limit: int = 500
+        self,
+        queue: str,
+        job_id: str,
+        *,
+        after: int = 0,
+        block_s: float = 0.0,
+        limit: int = 500,
+        only_end: bool = False,
     ) -> list[JobEvent]:
         stream = self._keys(queue).events(job_id)
-        enqueued_ms = self._run(script("listen"), queue, [job_id])
+        enqueued_ms = self._run(script("listen"), queue, [job_id, 1 if only_end else 0])
         last = max(after, 1)
         # A blocking read also gives what is there already; only job.queued has to be put in front by hand.
         reads_ahead = after < 1 or block_s <= 0 or enqueued_ms < 0

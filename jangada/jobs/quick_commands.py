@@ -19,7 +19,7 @@ from redis.exceptions import RedisError, ResponseError
 try:
     import hiredis
 except ImportError:  # redis-py does it by itself then
-    hiredis = None
+    hiredis = None  # type: ignore[assignment]
 
 TRUSTED_S = 0.05
 """A connection that was idle for longer may have been closed by the server: that is looked at before it is used."""
@@ -45,7 +45,7 @@ class QuickCommands:
         """The answer to one command. Raises `RedisError`."""
         connection = self._take()
         try:
-            connection.send_packed_command(_packed(connection, arguments))
+            connection.send_packed_command(as_sent(connection, arguments))
             answer = connection.read_response()
         except ResponseError:
             self._put_back(connection)
@@ -68,7 +68,7 @@ class QuickCommands:
         answers: list[Any] = []
         refused: ResponseError | None = None
         try:
-            connection.send_packed_command([part for each in commands for part in _packed(connection, each)])
+            connection.send_packed_command([part for each in commands for part in as_sent(connection, each)])
             for _ in commands:
                 try:
                     answers.append(connection.read_response())
@@ -102,7 +102,7 @@ class QuickCommands:
         return connection
 
 
-def _packed(connection: Any, arguments: Sequence[Any]) -> list[bytes]:
+def as_sent(connection: Any, arguments: Sequence[Any]) -> list[bytes]:
     """The command as it is sent."""
     if hiredis is not None:
         try:

@@ -274,7 +274,8 @@ class JobService:
             if left_s <= 0:
                 return overlay(job, self._live(job.queue, [job.id])[0])
             try:
-                events = self._queue.events(job.queue, job_id, after=after, block_s=min(left_s, LOOK_AGAIN_S))
+                pause_s = min(left_s, LOOK_AGAIN_S)
+                events = self._queue.events(job.queue, job_id, after=after, block_s=pause_s, only_end=True)
             except StoreUnavailableError:
                 time.sleep(min(left_s, 0.5))
                 events = []

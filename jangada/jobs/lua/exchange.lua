@@ -25,7 +25,7 @@ for at = 10, #ARGV, 5 do
   -- The attempt alone decides, not the lease: the outcome is stored, so a job whose lease ran out a moment ago,
   -- but that nobody claimed since, is closed all the same.
   if not closed[id] and live[1] == ARGV[at + 1] and live[2] == ARGV[at + 2] then
-    if live[7] == '1' then publish(id, tonumber(live[5] or 1) + 1, 'job.' .. ARGV[at + 3], ARGV[at + 4]) end
+    if is_heard(live[7]) then publish(id, tonumber(live[5] or 1) + 1, 'job.' .. ARGV[at + 3], ARGV[at + 4]) end
     local job = not is_leased(live[8]) and read(id)
     if job then take_out(id, job, live[8], live[2]) end
     forget(id, live[3], tonumber(live[4]), live[7], live[6])

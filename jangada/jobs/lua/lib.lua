@@ -42,7 +42,8 @@
 --   since     ms at which it was last put back; history: earlier attempts, JSON objects joined by commas
 --   executor, claimed, started, progress, detail, cancel (1 = asked for)
 --   events    number of the last event. stream: 1 once ev:<id> is kept; until then told has the status events so far,
---             lines of number, type, ms, data. rich: 1 = has more than status events
+--             lines of number, type, ms, data; end = somebody waits for its end, which alone is put there.
+--             rich: 1 = has more than status events
 --
 -- ARGV[1] is always the ms to add to the server's clock: 0, but for tests that turn it.
 

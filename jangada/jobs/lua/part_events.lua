@@ -16,6 +16,11 @@ local function publish(id, number, kind, data)
   return number
 end
 
+-- Whether somebody is to hear of the job's end.
+local function is_heard(stream)
+  return stream == '1' or stream == 'end'
+end
+
 -- Say a status event; returns its number and what `told` is from now on.
 local function tell(id, stream, told, number, kind, data)
   if stream == '1' then return publish(id, number, kind, data), '' end

@@ -7,7 +7,7 @@ local forgotten, forgotten_keys = {}, {}
 local function forget(id, tenant, bytes, stream, rich)
   forgotten[#forgotten + 1] = id
   forgotten_keys[#forgotten_keys + 1] = LIVE .. id
-  if stream == '1' then
+  if stream == '1' or stream == 'end' then
     call('PEXPIRE', EVENTS .. id, rich == '1' and RICH_EVENTS_TTL_MS or STATUS_EVENTS_TTL_MS)
   end
   count(tenant, -1, -bytes)

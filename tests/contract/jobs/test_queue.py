@@ -596,6 +596,27 @@ class TestEvents:
         assert queue.events(Q, job_id, block_s=10) == []
         assert time.monotonic() - began < 5
 
+    def test_who_waits_for_the_end_alone_hears_of_it(self, queue: JobQueue) -> None:
+        (job_id,) = put(queue)
+        queue.events(Q, job_id, after=1, only_end=True)
+        queue.retry(Q, claim(queue)[0], delay_s=0, attempt=FAILED)
+        finish(queue, *claim(queue))
+        last = queue.events(Q, job_id, after=1)[-1]
+        assert (last.type, last.number) == ("job.succeeded", 5)
+
+    @pytest.mark.parametrize("claims_first", [False, True])
+    def test_who_listens_to_all_gets_all_beside_one_who_waits_for_the_end(
+        self, queue: JobQueue, claims_first: bool
+    ) -> None:
+        (job_id,) = put(queue)
+        queue.events(Q, job_id, after=1, only_end=True)
+        leases = claim(queue) if claims_first else []
+        told = ["job.queued", "job.running"] if claims_first else ["job.queued"]
+        assert kinds(queue, job_id) == told
+        queue.events(Q, job_id, after=1, only_end=True)
+        finish(queue, *(leases or claim(queue)))
+        assert kinds(queue, job_id) == ["job.queued", "job.running", "job.succeeded"]
+
     def test_a_stale_attempt_says_nothing(self, queue: JobQueue) -> None:
         put(queue)
         lease = claim(queue)[0]
