@@ -241,7 +241,7 @@ def test_a_job_that_waits_for_a_cold_child_is_starting(bench: Bench) -> None:
 
 
 def test_slots_run_side_by_side(bench: Bench) -> None:
-    ids = [bench.submit("sleeps", {"seconds": 0.8}) for _ in range(3)]
+    ids = [bench.submit("sleeps", {"seconds": 3.0}) for _ in range(3)]
     with bench.executor("sleeps", concurrency=3):
         jobs = [bench.final(job_id) for job_id in ids]
     starts = [job.started_at for job in jobs]
