@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from jangada.algorithms.algorithm import AlgorithmRecord
@@ -21,9 +24,9 @@ from jangada.errors import (
     ForbiddenError,
     InvalidRequestError,
     NotFoundError,
-    PlanExceededError,
     PreconditionFailedError,
 )
+from jangada.ids import new_id
 from jangada.jobs.queue_view import QueueControl, QueueStats
 from jangada.logs import get_logger
 from jangada.tenants import Caller
@@ -33,6 +36,9 @@ SHARED_REPLICAS = 4
 
 REPLACING = ("algorithm_version", "model", "resources", "placement", "batching", "timeouts")
 """Fields whose change replaces the replicas."""
+
+CHANGE_WITHIN_S = 10.0
+"""So long a change of a tenant's deployments keeps others waiting at most, whatever becomes of its process."""
 
 _log = get_logger()
 
@@ -129,18 +135,14 @@ class DeploymentService:
         )
         if not caller.is_admin:
             made = replace(made, prices=_own_prices(made.prices, self._shared(record).prices, Prices()))
-        self._require_allowed(made, caller)
+        self._require_may(made, caller)
         rules.check(made)
-        if not self._store.insert(made):
-            raise ConflictError(f"there is a deployment {made.name} already")
-        try:
-            # Again, now that it is there: of two that were wished for at once each would have overlooked the other.
-            self._require_allowed(made, caller)
-        except PlanExceededError:
-            self._store.delete(made.name, generation=made.generation)
-            raise
-        self._queue.resume(made.queue)
-        self._settle_default(made)
+        with self._alone(made):
+            self._require_within_plan(made, caller)
+            if not self._store.insert(made):
+                raise ConflictError(f"there is a deployment {made.name} already")
+            self._queue.resume(made.queue)
+            self._settle_default(made)
         _log.info("deployment.created", deployment=made.name, tenant_id=made.tenant_id, by=caller.key_id)
         return made
 
@@ -163,11 +165,13 @@ class DeploymentService:
         made = replace(made, canary=_ended(made, current.canary, now) or _begun(made.canary, current.canary, now))
         if not caller.is_admin:
             made = replace(made, prices=_own_prices(made.prices, current.prices))
-        self._require_allowed(made, caller)
+        self._require_may(made, caller)
         rules.check(made)
-        if not self._store.replace(made, generation=current.generation):
-            raise PreconditionFailedError(f"deployment {made.name} was changed by somebody else; read it again")
-        self._settle_default(made)
+        with self._alone(made):
+            self._require_within_plan(made, caller)
+            if not self._store.replace(made, generation=current.generation):
+                raise PreconditionFailedError(f"deployment {made.name} was changed by somebody else; read it again")
+            self._settle_default(made)
         _log.info("deployment.changed", deployment=made.name, generation=made.generation, by=caller.key_id)
         return made
 
@@ -216,12 +220,35 @@ class DeploymentService:
         if not caller.is_admin and made.tenant_id != caller.tenant_id:
             raise ForbiddenError(f"deployment {made.name} is not your tenant's: that takes the scope admin")
 
-    def _require_allowed(self, made: Deployment, caller: Caller) -> None:
-        self._require_may(made, caller)
+    def _require_within_plan(self, made: Deployment, caller: Caller) -> None:
         if made.tenant_id is None or caller.is_admin:
             return
         others = [one for one in self._store.page() if one.tenant_id == made.tenant_id and one.name != made.name]
         require_within(plan_of(made.tenant_id, self._store.plans()), made.tenant_id, made, others)
+
+    @contextmanager
+    def _alone(self, made: Deployment) -> Iterator[None]:
+        """
+        Nobody else changes deployments of the same tenant meanwhile: plans bind all of them together.
+
+        Raises `ConflictError` when somebody else does for longer than `CHANGE_WITHIN_S`.
+        """
+        if made.tenant_id is None:
+            yield
+            return
+        holder, deadline = new_id("chg"), time.monotonic() + CHANGE_WITHIN_S
+        while not self._lock(made.tenant_id, holder):
+            if time.monotonic() > deadline:
+                raise ConflictError(f"somebody else is changing deployments of tenant {made.tenant_id}; try again")
+            time.sleep(0.02)
+        try:
+            yield
+        finally:
+            self._store.unlock_wishes(made.tenant_id, holder)
+
+    def _lock(self, tenant_id: str, holder: str) -> bool:
+        now = self._clock()
+        return self._store.lock_wishes(tenant_id, holder, now=now, until=now + timedelta(seconds=CHANGE_WITHIN_S))
 
     def _settle_default(self, made: Deployment) -> None:
         """A tenant has one default for an algorithm: the one that was made it last."""

@@ -46,6 +46,18 @@ class DeploymentStore(Protocol):
         """Forget one, and what is wanted of its lanes; False when there is none (of that generation, if given)."""
         ...
 
+    def lock_wishes(self, tenant_id: str, holder: str, *, now: datetime, until: datetime) -> bool:
+        """
+        Be the only one to change *tenant_id*'s deployments, until `unlock_wishes` or *until*; False: another is.
+
+        Of several that try at once one gets it, so what each adds up before it writes is all there is.
+        """
+        ...
+
+    def unlock_wishes(self, tenant_id: str, holder: str) -> None:
+        """Let others change them; nothing when *holder* is it no more."""
+        ...
+
     def put_wanted(self, wanted: Wanted) -> None:
         """Keep *wanted* in place of what was wanted of its lane."""
         ...

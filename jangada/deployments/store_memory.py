@@ -25,6 +25,7 @@ class MemoryDeploymentStore:
         self._plans: dict[str, Plan] = {}
         self._nodes: dict[str, Node] = {}
         self._replicas: dict[Place, Replica] = {}
+        self._changing: dict[str, tuple[str, datetime]] = {}
         self._lock = threading.Lock()
 
     def create_indexes(self) -> None:
@@ -64,6 +65,21 @@ class MemoryDeploymentStore:
             for lane in (name, name + CANARY_SUFFIX):
                 self._wanted.pop(lane, None)
             return True
+
+    def lock_wishes(self, tenant_id: str, holder: str, *, now: datetime, until: datetime) -> bool:
+        """See `DeploymentStore`."""
+        with self._lock:
+            found = self._changing.get(tenant_id)
+            if found is not None and found[1] > now:
+                return False
+            self._changing[tenant_id] = (holder, until)
+            return True
+
+    def unlock_wishes(self, tenant_id: str, holder: str) -> None:
+        """See `DeploymentStore`."""
+        with self._lock:
+            if self._changing.get(tenant_id, ("",))[0] == holder:
+                del self._changing[tenant_id]
 
     def put_wanted(self, wanted: Wanted) -> None:
         """See `DeploymentStore`."""

@@ -2,6 +2,7 @@
 `DeploymentStore` in MongoDB.
 
     deployments          _id name, generation, record (JSON text)
+    deployment_changes   _id tenant whose deployments are being changed, holder, until_ms
     deployment_wanted    _id lane, record (JSON text)
     plans                _id name, record (JSON text)
     nodes                _id node, lease_ms, record (JSON text)
@@ -46,6 +47,7 @@ class MongoDeploymentStore:
 
     def __init__(self, database: Database[Document]) -> None:
         self._deployments = database["deployments"]
+        self._changing = database["deployment_changes"]
         self._wanted = database["deployment_wanted"]
         self._plans = database["plans"]
         self._nodes = database["nodes"]
@@ -88,6 +90,21 @@ class MongoDeploymentStore:
             if gone:
                 self._wanted.delete_many({"_id": {"$in": [name, name + CANARY_SUFFIX]}})
         return gone
+
+    def lock_wishes(self, tenant_id: str, holder: str, *, now: datetime, until: datetime) -> bool:
+        """See `DeploymentStore`."""
+        document = {"_id": tenant_id, "holder": holder, "until_ms": to_ms(until)}
+        if _insert(self._changing, document):
+            return True
+        with translated():
+            # Whoever holds it has died with it.
+            self._changing.delete_one({"_id": tenant_id, "until_ms": {"$lte": to_ms(now)}})
+        return _insert(self._changing, document)
+
+    def unlock_wishes(self, tenant_id: str, holder: str) -> None:
+        """See `DeploymentStore`."""
+        with translated():
+            self._changing.delete_one({"_id": tenant_id, "holder": holder})
 
     def put_wanted(self, wanted: Wanted) -> None:
         """See `DeploymentStore`."""

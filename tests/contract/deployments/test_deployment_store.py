@@ -183,6 +183,25 @@ def test_agents_that_race_never_get_more_than_is_wanted(store: DeploymentStore):
     assert len({one.id for one in store.replicas()}) == 5
 
 
+def test_one_at_a_time_changes_a_tenants_wishes(store: DeploymentStore):
+    with ThreadPoolExecutor(8) as threads:
+        got = list(threads.map(lambda at: store.lock_wishes("acme", f"h{at}", now=NOW, until=UNTIL), range(8)))
+    assert sorted(got) == [False] * 7 + [True]
+    assert store.lock_wishes("globex", "other", now=NOW, until=UNTIL)
+    store.unlock_wishes("acme", "nobody")
+    assert not store.lock_wishes("acme", "next", now=NOW, until=UNTIL)
+    store.unlock_wishes("acme", f"h{got.index(True)}")
+    assert store.lock_wishes("acme", "next", now=NOW, until=UNTIL)
+
+
+def test_who_holds_a_tenants_wishes_too_long_holds_them_no_more(store: DeploymentStore):
+    assert store.lock_wishes("acme", "dead", now=NOW, until=UNTIL)
+    assert not store.lock_wishes("acme", "next", now=UNTIL - timedelta(milliseconds=1), until=UNTIL)
+    assert store.lock_wishes("acme", "next", now=UNTIL, until=UNTIL + timedelta(seconds=6))
+    store.unlock_wishes("acme", "dead")
+    assert not store.lock_wishes("acme", "third", now=UNTIL, until=UNTIL + timedelta(seconds=6))
+
+
 def test_a_place_whose_lease_ran_out_is_taken_by_one_other(store: DeploymentStore):
     want(store, 1)
     dead = store.claim_replica(LANE, "node_1", now=NOW, until=UNTIL)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
+from functools import partial
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import pytest
@@ -13,7 +16,6 @@ from flask.testing import FlaskClient
 from functions.deployments.handler import create_app
 from jangada.algorithms.algorithm import AlgorithmRecord
 from jangada.algorithms.manifest import Limits
-from jangada.deployments.deployment import Deployment
 from jangada.deployments.node import Gpu, Node
 from jangada.deployments.replica import ReplicaStatus, Wanted
 from jangada.deployments.scaling import Reason
@@ -279,18 +281,50 @@ def test_a_plan_counts_all_of_a_tenants_deployments_and_changes_too(api: Api):
     assert api.patch({"paused": True}, headers=mine).status_code == 200
 
 
+def at_once(api: Api, monkeypatch: pytest.MonkeyPatch, method: str, *calls: Callable[[], Any]) -> list[int]:
+    """The status codes of *calls*, which all write at one moment if nothing keeps them from coming that far."""
+    store = api.services.deployments
+    write, together = getattr(store, method), Barrier(len(calls))
+
+    def write_together(*args: Any, **more: Any) -> bool:
+        with suppress(BrokenBarrierError):
+            together.wait(1.0)
+        return bool(write(*args, **more))
+
+    monkeypatch.setattr(store, method, write_together)
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return sorted(one.result().status_code for one in [threads.submit(call) for call in calls])
+
+
 def test_of_two_that_are_wished_for_at_once_the_plan_overlooks_none(api: Api, monkeypatch: pytest.MonkeyPatch):
     api.bind(max_deployments=1)
-    store = api.services.deployments
-    insert = store.insert
+    mine = api.as_("acme")
+    calls = [partial(api.create, headers=mine, name=name) for name in ("acme-ocr", "second")]
+    assert at_once(api, monkeypatch, "insert", *calls) == [201, 403]
+    assert len(api.services.deployments.page()) == 1
 
-    def with_another(wish: Deployment) -> bool:
-        assert insert(replace(wish, name="quicker"))
-        return insert(wish)
 
-    monkeypatch.setattr(store, "insert", with_another)
-    assert api.create(headers=api.as_("acme")).status_code == 403
-    assert [one.name for one in store.page()] == ["quicker"]
+def test_of_two_changes_at_once_the_plan_overlooks_none(api: Api, monkeypatch: pytest.MonkeyPatch):
+    api.bind(max_replicas=4)
+    mine = api.as_("acme")
+    for name in ("acme-ocr", "second"):
+        assert api.create(headers=mine, name=name).status_code == 201
+    calls = [partial(api.patch, {"scaling": {"max": 3}}, name, mine) for name in ("acme-ocr", "second")]
+    assert at_once(api, monkeypatch, "replace", *calls) == [200, 403]
+    assert sum(one.scaling.maximum for one in api.services.deployments.page()) == 4
+
+
+def test_whoever_died_while_changing_keeps_others_waiting_no_longer_than_said(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+):
+    now = api.services.clock()
+    api.services.deployments.lock_wishes("acme", "dead", now=now, until=now + timedelta(seconds=0.2))
+    assert api.create(tenant="acme").status_code == 201
+    api.services.deployments.lock_wishes("acme", "slow", now=now, until=now + timedelta(hours=1))
+    monkeypatch.setattr("jangada.deployments.service.CHANGE_WITHIN_S", 0.1)
+    refused = api.patch({"paused": True})
+    assert (refused.status_code, refused.json["code"]) == (409, "conflict")
+    assert "tenant acme" in refused.json["detail"]
 
 
 def test_prices_are_the_operators(api: Api):
