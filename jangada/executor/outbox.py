@@ -11,8 +11,11 @@ from jangada.executor.journal import Journal
 from jangada.jobs.execution import Completion
 from jangada.jobs.job import AttemptFailure, ErrorCode
 from jangada.jobs.queue import Lease
+from jangada.jobs.store import UnstorableError
 
 HAND_BACK_S = 0.9
+TRIES = 12
+"""How often an outcome is offered by itself before an error that nobody foresaw is taken to last: some 8 s."""
 
 OnLeft = Callable[[Completion, bool], None]
 """Told when a completion has left: *True*, it is stored; *False*, it never can be."""
@@ -26,37 +29,54 @@ class Outbox:
         self._journal = journal
         self._on_left = on_left
         self.waiting: list[Completion] = []
+        self._tries: dict[str, int] = {}
 
     def exchange(self, want: int, *, running: bool) -> list[Lease]:
         """Store what waits and claim up to *want*; on any error all of it waits on."""
         sent = list(self.waiting)
         leases = self._execution.exchange(sent, want, running=running)
         del self.waiting[: len(sent)]
+        self._tries.clear()
         for completion in sent:
             self._on_left(completion, True)
         return leases
 
     def isolate(self) -> None:
-        """An output that no store can hold must not keep the others from being stored, nor be tried for ever."""
+        """
+        An output that no store can hold must not keep the others from being stored, nor be tried for ever.
+
+        What else goes wrong may pass: it is tried again, `TRIES` times.
+        """
         sent, self.waiting = self.waiting, []
         for completion in sent:
             try:
                 self._execution.exchange([completion], 0)
             except StoreUnavailableError:
                 self.waiting.append(completion)
-            except Exception as error:  # noqa: BLE001 — whatever it is, it is this job's
-                self._replace(completion, error)
+            except UnstorableError as error:
+                self._replace(completion, error, ErrorCode.ALGORITHM_ERROR)
+            except Exception as error:  # noqa: BLE001 — not foreseen, and nobody knows whether it lasts
+                self._try_again(completion, error)
             else:
                 self._on_left(completion, True)
 
-    def _replace(self, completion: Completion, error: Exception) -> None:
+    def _try_again(self, completion: Completion, error: Exception) -> None:
+        job_id = completion.lease.job_id
+        tries = self._tries.pop(job_id, 0) + 1
+        if tries >= TRIES:
+            self._replace(completion, error, ErrorCode.INTERNAL)
+            return
+        self._tries[job_id] = tries
+        self.waiting.append(completion)
+
+    def _replace(self, completion: Completion, error: Exception, code: ErrorCode) -> None:
         if completion.failure is not None:
             # Not even a plain failure can be stored: its lease runs out, and the queue counts the attempt.
             reason = f"{type(error).__name__}: {error}"
             self._journal.error("job.not_stored", job_id=completion.lease.job_id, reason=reason)
             self._on_left(completion, False)
             return
-        failure = AttemptFailure(ErrorCode.ALGORITHM_ERROR, f"the output cannot be stored: {error}"[:1000])
+        failure = AttemptFailure(code, f"the output cannot be stored: {error}"[:1000])
         self.waiting.append(Completion(completion.lease, failure=failure))
 
     def hand_back(self, leases: Sequence[Lease]) -> int:

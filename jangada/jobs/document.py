@@ -22,6 +22,7 @@ set back as text.
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -121,13 +122,19 @@ def _instants(job: Job) -> Document:
     return {name: to_ms(instant) for name, instant in instants.items() if instant is not None}
 
 
+def mark_of(executor_id: str) -> int:
+    """Enough of an executor's id to tell it from another that has the same attempt of the same job."""
+    return zlib.crc32(executor_id.encode())
+
+
 def outcome_changes(outcome: Outcome) -> Document:
-    """The update that makes *outcome* the job's. `won` remembers which attempt wrote it."""
+    """The update that makes *outcome* the job's. `won` and `by` remember which attempt, and whose, wrote it."""
     changes: Document = {
         "status": outcome.status.value,
         "by_status": by_status(outcome.tenant_id, outcome.status.value, outcome.job_id),
         "fence": FINAL_FENCE,
         "won": outcome.fence,
+        "by": mark_of(outcome.executor_id),
         "attempt": outcome.attempt,
         "completed_ms": to_ms(outcome.completed_at),
     }

@@ -233,7 +233,7 @@ class JobExecution:
     def settle(self, leases: Sequence[Lease]) -> None:
         """Write the outcomes of jobs that will not run (any more) and close them."""
         now = self._clock()
-        outcomes = [settled(lease, now) for lease in leases]
+        outcomes = [settled(lease, now, self._executor_id) for lease in leases]
         self._close(list(leases), outcomes)
 
     def _record(self, completions: Sequence[Completion]) -> tuple[list[Finish], list[tuple[Lease, JobStatus]]]:

@@ -104,10 +104,11 @@ def outcome_of(
         webhook_due=orders.webhook is not None,
         frees_unique=orders.frees_unique,
         ran_by=ran_by,
+        executor_id=executor_id,
     )
 
 
-def settled(lease: Lease, now: datetime) -> Outcome:
+def settled(lease: Lease, now: datetime, executor_id: str = "") -> Outcome:
     """The outcome of a job that will not run (any more)."""
     status, failure = _SETTLED[lease.action]
     orders = parse(lease.body)
@@ -127,6 +128,7 @@ def settled(lease: Lease, now: datetime) -> Outcome:
         completed_at=now,
         webhook_due=orders.webhook is not None,
         frees_unique=orders.frees_unique,
+        executor_id=executor_id,
     )
 
 

@@ -15,6 +15,10 @@ from typing import Any, Protocol
 from jangada.jobs.job import JSON, Attempt, Job, JobStatus, RanBy
 
 
+class UnstorableError(Exception):
+    """An outcome that no server can hold, whatever its state: no JSON, or too large. Trying again is of no use."""
+
+
 @dataclass(slots=True)  # not frozen: as Lease
 class Outcome:
     """How one job ended, to be written if no later attempt has begun and no outcome is there."""
@@ -36,6 +40,8 @@ class Outcome:
     frees_unique: bool = False
     """Its key is another job's from now on (see `job.Unique`)."""
     ran_by: RanBy | None = None
+    executor_id: str = ""
+    """Who writes it: a queue that came back without its last second may give the same attempt to two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +105,8 @@ class JobStore(Protocol):
     def write_outcomes(self, outcomes: Sequence[Outcome]) -> list[bool]:
         """
         Conditional, grouped. True where the job now has *this* outcome (also when
-        this very attempt wrote it before); False where another attempt has begun or won.
+        this very attempt wrote it before); False where another attempt, or the same
+        one of another executor, has begun or won. Raises `UnstorableError`.
         """
         ...
 

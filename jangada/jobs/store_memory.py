@@ -17,7 +17,7 @@ class MemoryJobStore:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._jobs: dict[str, Job] = {}
-        self._won: dict[str, int] = {}
+        self._won: dict[str, tuple[int, str]] = {}
         self._unique: dict[str, str] = {}
         self._lines: dict[str, dict[int, LogLine]] = {}
         self._webhooks: dict[str, None] = {}
@@ -62,8 +62,8 @@ class MemoryJobStore:
         if job is None:
             return False
         if job.fence > outcome.fence:
-            return self._won.get(job.id) == outcome.fence
-        self._won[job.id] = outcome.fence
+            return self._won.get(job.id) == (outcome.fence, outcome.executor_id)
+        self._won[job.id] = (outcome.fence, outcome.executor_id)
         if outcome.frees_unique:
             self.free_unique(job.id)
         self._jobs[job.id] = job.with_(

@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
+from bson.errors import InvalidDocument
 from pymongo import ASCENDING, DESCENDING, InsertOne, UpdateOne
+from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
@@ -18,16 +20,18 @@ from jangada.jobs.document import (
     by_status,
     by_tenant,
     from_document,
+    mark_of,
     outcome_changes,
     to_document,
     unique_mark,
 )
 from jangada.jobs.group_commit import GroupCommit
 from jangada.jobs.job import EPOCH_SHIFT, FINAL_FENCE, Job, JobStatus
-from jangada.jobs.store import FenceRaise, JobFilter, LogLine, OpenJob, Outcome
+from jangada.jobs.store import FenceRaise, JobFilter, LogLine, OpenJob, Outcome, UnstorableError
 from jangada.mongo_client import translated
 
 DUPLICATE_KEY = 11000
+TOO_LARGE = {10334, 17419, 17420}
 TOMBSTONE_DAYS = 30
 
 
@@ -78,9 +82,19 @@ class MongoJobStore:
                 self._jobs.delete_many({"_id": {"$in": list(job_ids)}, "fence": {"$lt": FINAL_FENCE}})
 
     def write_outcomes(self, outcomes: Sequence[Outcome]) -> list[bool]:
-        return self._write_fenced(
-            [(outcome.job_id, outcome.fence, outcome_changes(outcome)) for outcome in outcomes], "won"
-        )
+        try:
+            changes = [(outcome.job_id, outcome.fence, outcome_changes(outcome)) for outcome in outcomes]
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise UnstorableError(f"it cannot be written down: {error}") from error
+        rows = self._write_fenced(changes, {"won": 1, "by": 1})
+        if rows is None:
+            return [True] * len(outcomes)
+        wrote = {job_id: (row.get("won"), row.get("by")) for job_id, row in rows.items()}
+        # A job that was written by an earlier version says nothing of whose attempt it was.
+        return [
+            wrote.get(outcome.job_id) in ((outcome.fence, mark_of(outcome.executor_id)), (outcome.fence, None))
+            for outcome in outcomes
+        ]
 
     def raise_fences(self, raises: Sequence[FenceRaise]) -> list[bool]:
         changes: list[tuple[str, int, Document]] = []
@@ -89,22 +103,26 @@ class MongoJobStore:
             if item.attempts:
                 fields["attempts"] = attempts_text(item.attempts)
             changes.append((item.job_id, item.fence, {"$set": fields}))
-        return self._write_fenced(changes, "fence")
+        rows = self._write_fenced(changes, {"fence": 1})
+        if rows is None:
+            return [True] * len(changes)
+        return [rows.get(job_id, {}).get("fence") == fence for job_id, fence, _ in changes]
 
-    def _write_fenced(self, changes: list[tuple[str, int, Document]], mark: str) -> list[bool]:
-        """Apply each change where the stored fence is not above its own; True where *mark* then has that fence."""
+    def _write_fenced(
+        self, changes: list[tuple[str, int, Document]], fields: dict[str, int]
+    ) -> dict[str, Document] | None:
+        """Apply each change where the stored fence is not above its own; None, or *fields* of all when not all were."""
         if not changes:
-            return []
+            return None
         writes = [UpdateOne({"_id": job_id, "fence": {"$lte": fence}}, change) for job_id, fence, change in changes]
         with translated():
             with self._group.writing(len(writes)) as collection:
-                matched = collection.bulk_write(writes, ordered=False).matched_count
+                matched = _bulk(collection, writes)
             if matched == len(changes):
-                return [True] * matched
+                return None
             # The answer of a bulk says how many matched, not which: ask, which is rare.
             ids = [job_id for job_id, _, _ in changes]
-            stored = {row["_id"]: row.get(mark) for row in self._jobs.find({"_id": {"$in": ids}}, {mark: 1})}
-        return [stored.get(job_id) == fence for job_id, fence, _ in changes]
+            return {row["_id"]: row for row in self._jobs.find({"_id": {"$in": ids}}, fields)}
 
     def raise_epochs(self, jobs: Sequence[Job]) -> list[Job]:
         if not jobs:
@@ -244,3 +262,16 @@ def _only_duplicates(error: BulkWriteError) -> list[dict[str, Any]]:
     if error.details.get("writeConcernErrors") or any(item.get("code") != DUPLICATE_KEY for item in failures):
         raise error
     return failures
+
+
+def _bulk(collection: Collection[Document], writes: list[UpdateOne]) -> int:
+    """How many of *writes* matched. Raises `UnstorableError` when one is larger than a document may be."""
+    try:
+        return collection.bulk_write(writes, ordered=False).matched_count
+    except InvalidDocument as error:
+        raise UnstorableError(str(error)) from error
+    except BulkWriteError as error:
+        refused = [each for each in error.details.get("writeErrors", []) if each.get("code") in TOO_LARGE]
+        if refused:
+            raise UnstorableError(str(refused[0].get("errmsg", error))) from error
+        raise

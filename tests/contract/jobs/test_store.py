@@ -9,7 +9,7 @@ import pytest
 
 from jangada.ids import new_id
 from jangada.jobs.job import Attempt, Job, JobStatus, Policy, Priority, Unique, Webhook, fence
-from jangada.jobs.store import FenceRaise, JobFilter, JobStore, LogLine, Outcome
+from jangada.jobs.store import FenceRaise, JobFilter, JobStore, LogLine, Outcome, UnstorableError
 from jangada.jobs.store_memory import MemoryJobStore
 from jangada.jobs.store_mongo import MongoJobStore
 from tests.contract.stores import STORES
@@ -197,6 +197,27 @@ class TestFence:
         before = store.get(job.id)
         assert store.write_outcomes([an_outcome(job, output={"n": "other"})]) == [True]
         assert store.get(job.id) == before
+
+    def test_of_two_with_the_same_attempt_the_first_wins(self, store: JobStore) -> None:
+        # A queue that came back without its last second may have given it to both.
+        job, other = a_job(), a_job()
+        insert(store, job, other)
+        assert store.write_outcomes([an_outcome(job, executor_id="exe_1")]) == [True]
+        late = an_outcome(job, executor_id="exe_2", output={"n": "other"})
+        assert store.write_outcomes([late, an_outcome(other, executor_id="exe_2")]) == [False, True]
+        assert store.write_outcomes([an_outcome(job, executor_id="exe_1")]) == [True], "its own, said again"
+        kept = store.get(job.id)
+        assert kept is not None
+        assert kept.output == {"n": 1}
+
+    def test_what_cannot_be_written_down_is_told_apart_from_a_server_that_is_away(self, store: JobStore) -> None:
+        if isinstance(store, MemoryJobStore):
+            pytest.skip("memory holds everything")
+        job = a_job()
+        insert(store, job)
+        with pytest.raises(UnstorableError):
+            store.write_outcomes([an_outcome(job, output={"n": 2**70})])
+        assert store.write_outcomes([an_outcome(job)]) == [True]
 
     def test_an_attempt_that_was_overtaken_cannot_write(self, store: JobStore) -> None:
         job = a_job()

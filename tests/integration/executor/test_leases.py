@@ -10,6 +10,7 @@ from jangada.errors import StoreUnavailableError
 from jangada.jobs.execution import JobExecution
 from jangada.jobs.job import JobStatus
 from jangada.jobs.queue import Lease, LeaseState
+from jangada.jobs.store import UnstorableError
 from tests.integration.executor.harness import Bench, until
 
 
@@ -131,7 +132,7 @@ def test_an_output_that_no_store_can_hold_fails_its_job_alone(bench: Bench) -> N
     class Picky(Flaky):
         def exchange(self, completions: Any = (), want: int = 0, **options: Any) -> Any:
             if any(done.output == {"number": 3, "attempt": 1} for done in completions):
-                raise OverflowError("cannot be stored")
+                raise UnstorableError("cannot be stored")
             return self.execution.exchange(completions, want, **options)
 
     ids = [bench.submit("dies_in_batch", {"number": number}) for number in range(10)]
