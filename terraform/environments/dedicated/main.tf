@@ -27,8 +27,8 @@ module "platform" {
   install_gpu_driver  = var.install_gpu_driver
   gpu                 = var.gpu
   insecure_registries = var.insecure_registries
-}
   backup              = var.backup
+}
 
 locals {
   root       = "${path.module}/../../.."

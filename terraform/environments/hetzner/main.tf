@@ -46,8 +46,8 @@ module "platform" {
   install_gpu_driver  = var.install_gpu_driver
   gpu                 = var.gpu
   insecure_registries = []
-}
   backup              = var.backup
+}
 
 locals {
   root       = "${path.module}/../../.."

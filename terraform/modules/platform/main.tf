@@ -47,6 +47,10 @@ resource "terraform_data" "supported" {
       condition     = contains(["acme", "files", "internal"], var.tls)
       error_message = "tls is acme, files or internal."
     }
+    precondition {
+      condition     = length(local.groups.backup) == (var.backup == null ? 0 : 1)
+      error_message = "backup: one server with the role backup writes them, and it needs backup.public_key."
+    }
   }
 }
 
@@ -58,10 +62,6 @@ module "node" {
   ssh                 = var.ssh
   wipe_data           = var.wipe_data
   admin_cidrs         = var.admin_cidrs
-    precondition {
-      condition     = length(local.groups.backup) == (var.backup == null ? 0 : 1)
-      error_message = "backup: one server with the role backup writes them, and it needs backup.public_key."
-    }
   manage_sysctl       = var.manage_sysctl
   manage_firewall     = var.manage_firewall
   insecure_registries = var.insecure_registries
