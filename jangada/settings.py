@@ -36,6 +36,7 @@ class Settings:
     metrics_listen: str | None
     image_digest: str | None
     retention_s: float
+    usage_retention_s: float
     file_ttl_s: float
     tenant_max_jobs: int
     queue_max_jobs: int
@@ -212,7 +213,11 @@ _VARIABLES: dict[str, _Variable] = {
         _Variable("inline_bytes", _positive_int, 256 * 1024, "bytes", "larger inputs and outputs become artifacts"),
         _Variable("lease_s", _positive_float, 15.0, "seconds", "how long an executor may be silent"),
         _Variable(
-            "metrics_listen", _listen, None, "[host:]port", "where an executor serves its metrics; port 0 picks one"
+            "metrics_listen",
+            _listen,
+            None,
+            "[host:]port",
+            "where an executor or a node's agent serves its metrics; port 0 picks one",
         ),
         _Variable(
             "image_digest",
@@ -222,6 +227,7 @@ _VARIABLES: dict[str, _Variable] = {
             "of the image an executor runs in; its jobs name it",
         ),
         _Variable("retention_s", _positive_float, 30 * 86400.0, "seconds", "how long final jobs are kept"),
+        _Variable("usage_retention_s", _positive_float, 400 * 86400.0, "seconds", "how long the usage ledger is kept"),
         _Variable("file_ttl_s", _positive_float, 7 * 86400.0, "seconds", "how long files are kept"),
         _Variable("tenant_max_jobs", _positive_int, 20_000, "a number", "unfinished jobs of one tenant in one queue"),
         _Variable("queue_max_jobs", _positive_int, 1_000_000, "a number", "unfinished jobs in one queue"),

@@ -245,7 +245,7 @@ class Services:
         """What was used, and by whom."""
         from jangada.deployments.ledger_mongo import MongoUsageLedger
 
-        return self._indexed(MongoUsageLedger(self.database))
+        return self._indexed(MongoUsageLedger(self.database, keep_s=self.settings.usage_retention_s))
 
     # nodes that joined over HTTPS
 

@@ -1,5 +1,5 @@
 """
-The ledger of what was used: entries that are only ever added.
+The ledger of what was used: entries are added, never changed, and go a day at a time when they are past keeping.
 
 An entry sums up what one executor measured in a few seconds, for one tenant and one
 deployment: of attempts how long they waited, were set up and ran, with the child's own
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 SAMPLES = 32
@@ -102,8 +102,18 @@ def sum_up(lines: Iterable[tuple[UsageKey, Used]]) -> dict[UsageKey, Used]:
     return {key: sums[key] for key in order}
 
 
+def first_kept_day(at: datetime, keep_s: float) -> str:
+    """The oldest day of which entries are kept at the instant *at*, where they are for *keep_s*."""
+    return (at - timedelta(seconds=keep_s)).strftime("%Y-%m-%d")
+
+
 class UsageLedger(Protocol):
-    """Raises `StoreUnavailableError` when the server is away. `ledger_mongo.py` and `ledger_memory.py` implement it."""
+    """
+    Raises `StoreUnavailableError` when the server is away. `ledger_mongo.py` and `ledger_memory.py` implement it.
+
+    One that is made with a time to keep entries for forgets those of older days: who
+    writes the first entry of a day removes them.
+    """
 
     def create_indexes(self) -> None:
         """Create what is read by. Idempotent."""

@@ -19,16 +19,18 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from jangada.clock import to_ms
-from jangada.deployments.ledger import SAMPLES, Entry, Pulse, UsageKey, Used, sum_up
+from jangada.deployments.ledger import SAMPLES, Entry, Pulse, UsageKey, Used, first_kept_day, sum_up
 from jangada.mongo_client import translated
 
 Document = dict[str, Any]
 
 
 class MongoUsageLedger:
-    """A `UsageLedger` on a MongoDB database."""
+    """A `UsageLedger` on a MongoDB database. *keep_s* None: it forgets nothing."""
 
-    def __init__(self, database: Database[Document]) -> None:
+    def __init__(self, database: Database[Document], *, keep_s: float | None = None) -> None:
+        self._keep_s = keep_s
+        self._first_day = ""
         self._usage = database["usage"]
         self._pulses = database["usage_pulses"]
 
@@ -43,6 +45,14 @@ class MongoUsageLedger:
             for entry in entries:
                 if self._insert(entry) and entry.used.attempts:
                     self._beat(entry)
+            if entries and self._keep_s is not None:
+                self._forget_before(first_kept_day(entries[-1].at, self._keep_s))
+
+    def _forget_before(self, day: str) -> None:
+        """Not by an index with an expiry, which not all servers have that we serve: once a day, by each that writes."""
+        if day > self._first_day:
+            self._usage.delete_many({"day": {"$lt": day}})
+            self._first_day = day
 
     def _insert(self, entry: Entry) -> bool:
         document = {

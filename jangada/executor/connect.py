@@ -90,7 +90,8 @@ class Connections:
         """Where the executor says what it used."""
         from jangada.deployments.ledger_mongo import MongoUsageLedger
 
-        return MongoUsageLedger(self.mongo[self.settings.mongo_database])
+        settings = self.settings
+        return MongoUsageLedger(self.mongo[settings.mongo_database], keep_s=settings.usage_retention_s)
 
     def owner(self, deployment: str) -> str | None:
         """The tenant that the deployment is the own one of; None for shared ones."""

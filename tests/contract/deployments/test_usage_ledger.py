@@ -28,14 +28,24 @@ ENTRY = Entry(
 )
 
 
+def made(request: pytest.FixtureRequest, keep_s: float | None) -> UsageLedger:
+    if request.param == "memory":
+        return MemoryUsageLedger(keep_s=keep_s)
+    database: Any = request.getfixturevalue(f"{request.param}_database")
+    found = MongoUsageLedger(database, keep_s=keep_s)
+    found.create_indexes()
+    return found
+
+
 @pytest.fixture(params=STORES)
 def ledger(request: pytest.FixtureRequest) -> UsageLedger:
-    if request.param == "memory":
-        return MemoryUsageLedger()
-    database: Any = request.getfixturevalue(f"{request.param}_database")
-    made = MongoUsageLedger(database)
-    made.create_indexes()
-    return made
+    return made(request, None)
+
+
+@pytest.fixture(params=STORES)
+def keeping(request: pytest.FixtureRequest) -> UsageLedger:
+    """One that keeps two days."""
+    return made(request, 2 * 86_400.0)
 
 
 def totals(ledger: UsageLedger, first: str = "2026-01-01", last: str = "2026-12-31", **where: str) -> dict[Any, Used]:
@@ -109,3 +119,15 @@ def test_the_pulse_counts_and_keeps_the_latest_run_times(ledger: UsageLedger):
 def test_idle_time_does_not_beat(ledger: UsageLedger):
     ledger.append([replace(ENTRY, used=Used(idle_s=3.0), runs_s=())])
     assert ledger.pulse("dep.ocr") == Pulse()
+
+
+def test_days_past_keeping_go_with_the_next_entry_and_the_pulse_goes_on(keeping: UsageLedger):
+    for number, days in enumerate((0, 1, 2, 3)):
+        keeping.append([replace(ENTRY, id=f"x/{number}", at=NOON + timedelta(days=days))])
+    assert [day for day, *_ in totals(keeping)] == ["2026-01-03", "2026-01-04", "2026-01-05"]
+    assert keeping.pulse("dep.ocr").attempts == 8
+
+
+def test_nothing_goes_where_nothing_is_said_of_keeping(ledger: UsageLedger):
+    ledger.append([ENTRY, replace(ENTRY, id="later", at=NOON + timedelta(days=4000))])
+    assert len(totals(ledger, last="2999-12-31")) == 2
