@@ -13,7 +13,7 @@ apply() {
   # Addresses and passwords are read at start: with others the executors start anew, and hand back what they have.
   container_depends="$(cat "$folder"/*-url 2>/dev/null | sha256sum)"
   container_grace=60
-  local wanted=' ' id image kind replicas slots memory cpus gpus number digest device=0 name
+  local wanted=' ' id image kind replicas slots memory cpus gpus number digest device=0 count=0 name
   while IFS=$'\t' read -r id image kind replicas slots memory cpus gpus; do
     [ -n "$id" ] || continue
     [ "$mode" = check ] || image_here "$image"
@@ -25,6 +25,8 @@ apply() {
         --volume "$folder:/run/secrets:ro" --env JANGADA_SECRETS_DIR=/run/secrets
         --env JANGADA_METRICS_LISTEN=0.0.0.0:8081 --env JANGADA_IMAGE_DIGEST="$digest"
         --hostname "$(hostname)-$id-$number")
+      [ -z "${METRICS_PORT:-}" ] || options+=(--publish "$PRIVATE_ADDRESS:$((METRICS_PORT + count)):8081")
+      count=$((count + 1))
       [ "$memory" = - ] || options+=(--memory "$memory")
       [ "$cpus" = - ] || options+=(--cpus "$cpus")
       if [ "$kind" = gpu ]; then

@@ -43,6 +43,7 @@ module "platform" {
   wipe_data           = var.wipe_data
   manage_sysctl       = true
   manage_firewall     = true
+  observability       = var.observability
   install_gpu_driver  = var.install_gpu_driver
   gpu                 = var.gpu
   insecure_registries = []

@@ -24,6 +24,7 @@ module "platform" {
   wipe_data           = var.wipe_data
   manage_sysctl       = var.manage_sysctl
   manage_firewall     = var.manage_firewall
+  observability       = var.observability
   install_gpu_driver  = var.install_gpu_driver
   gpu                 = var.gpu
   insecure_registries = var.insecure_registries

@@ -131,6 +131,17 @@ variable "insecure_registries" {
   default     = []
 }
 
+variable "observability" {
+  description = "host: name of the server with Prometheus and Grafana; grafana: false leaves that out; retention_days. null: nobody watches."
+  type = object({
+    host           = string
+    grafana        = optional(bool, true)
+    grafana_image  = optional(string, "grafana/grafana:12.0.0")
+    retention_days = optional(number, 30)
+  })
+  default = null
+}
+
 variable "install_gpu_driver" {
   description = "Install NVIDIA's driver where a server with gpus has none, and restart it for that."
   type        = bool

@@ -7,7 +7,12 @@ module "apply" {
   ssh       = var.ssh
   wipe_data = var.wipe_data
   triggers  = var.triggers
-  config    = { for name, host in var.hosts : name => var.stores }
+  config = {
+    for name, host in var.hosts : name => merge(
+      var.stores,
+      var.metrics_port == null ? {} : { METRICS_PORT = tostring(var.metrics_port), PRIVATE_ADDRESS = host.private_address },
+    )
+  }
   files = {
     for name, host in var.hosts : name => {
       "executors" = join("", [

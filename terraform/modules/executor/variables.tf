@@ -35,6 +35,12 @@ variable "triggers" {
   default     = {}
 }
 
+variable "metrics_port" {
+  description = "Where a server's first executor tells of itself in the private network, the others on those after; null: nowhere."
+  type        = number
+  default     = null
+}
+
 variable "executors" {
   description = "Host → id → what it runs, as the inventory places it."
   type        = any

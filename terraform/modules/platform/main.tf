@@ -9,9 +9,20 @@ module "inventory" {
   public_cidrs = var.public_cidrs
 }
 
+module "targets" {
+  source      = "../observability/targets"
+  hosts       = module.inventory.hosts
+  executors   = module.inventory.executors
+  redis_seeds = module.inventory.redis_seeds
+  watcher     = local.watcher
+}
+
 locals {
-  groups = module.inventory.groups
-  seed   = var.openfaas.engine == "jangada" ? local.groups.gateway : { for name in slice(keys(local.groups.redis), 0, 1) : name => local.groups.redis[name] }
+  groups  = module.inventory.groups
+  watcher = try(var.observability.host, null)
+  # What the roles need, and what the watcher asks.
+  openings = { for name, ports in module.inventory.openings : name => merge(ports, try(module.targets.openings[name], {})) }
+  seed     = var.openfaas.engine == "jangada" ? local.groups.gateway : { for name in slice(keys(local.groups.redis), 0, 1) : name => local.groups.redis[name] }
   stores = {
     REDIS_SEED           = module.inventory.redis_seeds[0]
     MONGO_HOSTS          = join(",", module.inventory.mongo_hosts)
@@ -48,6 +59,10 @@ resource "terraform_data" "supported" {
       error_message = "tls is acme, files or internal."
     }
     precondition {
+      condition     = var.observability == null || can(module.inventory.hosts[local.watcher])
+      error_message = "observability.host: ${coalesce(local.watcher, "nothing")} is none of hosts (${join(", ", keys(module.inventory.hosts))})."
+    }
+    precondition {
       condition     = length(local.groups.backup) == (var.backup == null ? 0 : 1)
       error_message = "backup: one server with the role backup writes them, and it needs backup.public_key."
     }
@@ -58,7 +73,7 @@ module "node" {
   source              = "../node"
   depends_on          = [terraform_data.supported]
   hosts               = module.inventory.hosts
-  openings            = module.inventory.openings
+  openings            = local.openings
   ssh                 = var.ssh
   wipe_data           = var.wipe_data
   admin_cidrs         = var.admin_cidrs
@@ -142,6 +157,21 @@ module "executor" {
   image_prefix = var.image_prefix
   stores       = local.stores
   triggers     = local.again
+  metrics_port = module.targets.first_executor_port
+}
+
+module "observability" {
+  source         = "../observability"
+  depends_on     = [module.redis, module.openfaas, module.executor]
+  hosts          = var.observability == null ? {} : module.inventory.hosts
+  ssh            = var.ssh
+  wipe_data      = var.wipe_data
+  triggers       = local.again
+  watcher        = local.watcher
+  scrapes        = module.targets.scrapes
+  redis          = module.targets.redis
+  grafana_image  = try(var.observability.grafana, false) ? var.observability.grafana_image : null
+  retention_days = try(var.observability.retention_days, null)
 }
 
 module "edge" {

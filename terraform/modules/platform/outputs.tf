@@ -41,14 +41,15 @@ output "machines" {
 output "applied" {
   description = "Role → host → digest of what is there: scripts/infra.sh asks whether it still is."
   value = {
-    node     = module.node.bundles
-    gpu      = module.gpu.bundles
-    secrets  = module.secrets.bundles
-    redis    = module.redis.bundles
-    mongodb  = module.mongodb.bundles
-    openfaas = module.openfaas.bundles
-    executor = module.executor.bundles
-    edge     = module.edge.bundles
-    backup   = module.backup.bundles
+    node          = module.node.bundles
+    gpu           = module.gpu.bundles
+    secrets       = module.secrets.bundles
+    redis         = module.redis.bundles
+    mongodb       = module.mongodb.bundles
+    openfaas      = module.openfaas.bundles
+    executor      = module.executor.bundles
+    edge          = module.edge.bundles
+    observability = module.observability.bundles
+    backup        = module.backup.bundles
   }
 }

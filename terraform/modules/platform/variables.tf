@@ -85,6 +85,16 @@ variable "insecure_registries" {
   type = set(string)
 }
 
+variable "observability" {
+  type = object({
+    host           = string
+    grafana        = optional(bool, true)
+    grafana_image  = optional(string, "grafana/grafana:12.0.0")
+    retention_days = optional(number, 30)
+  })
+  default = null
+}
+
 variable "install_gpu_driver" {
   type    = bool
   default = false

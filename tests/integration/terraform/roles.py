@@ -31,22 +31,23 @@ class Box:
     """Where roles are tried; `close` removes it."""
 
     def __init__(self, *options: str) -> None:
-        self._name = f"jangada-role-{uuid.uuid4().hex[:8]}"
-        docker("run", "--detach", "--name", self._name, "--hostname", "g1", *options, base_image(), "sleep", "infinity")
+        self.name = f"jangada-role-{uuid.uuid4().hex[:8]}"
+        docker("run", "--detach", "--name", self.name, "--hostname", "g1", *options, base_image(), "sleep", "infinity")
         self.reset()
 
     def reset(self) -> None:
         """Nothing of any role is left, and no fake but systemctl."""
-        self.run(f"rm -rf {FAKES} /var/lib/jangada /etc/jangada /etc/systemd/system/jangada-* /run/jangada-*")
+        units = "/etc/systemd/system/{jangada-*,*.d}"
+        self.run(f"rm -rf {FAKES} /var/lib/jangada /etc/jangada {units} /run/jangada-*")
         self.fake("systemctl", UNITS)
 
     def close(self) -> None:
-        subprocess.run(["docker", "rm", "--force", "--volumes", self._name], capture_output=True, timeout=60)
+        subprocess.run(["docker", "rm", "--force", "--volumes", self.name], capture_output=True, timeout=60)
 
     def run(self, command: str, *, expect: int = 0, text: str = "") -> str:
         """What *command* says there, both streams."""
         path = f"PATH={FAKES}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        line = ["docker", "exec", "--interactive", "--env", path, self._name, "bash", "-c", command]
+        line = ["docker", "exec", "--interactive", "--env", path, self.name, "bash", "-c", command]
         done = subprocess.run(line, input=text, capture_output=True, text=True, timeout=100)
         assert done.returncode == expect, f"{command[:300]}: {done.returncode}: {done.stdout}{done.stderr}"
         return done.stdout + done.stderr

@@ -105,6 +105,13 @@ def test_order_and_rendering_of_one_server(environ, tmp_path):
         ({"admin_cidrs": ["10.0.0.0/33"]}, "admin_cidrs: no network: 10.0.0.0/33"),
         ({"tls": "none"}, "tls is acme, files or internal"),
         ({"openfaas": {"engine": "external"}}, "engine external none"),
+        ({"observability": {"host": "nowhere"}}, "observability.host: nowhere is none of hosts (one)"),
+        ({"observability": {"host": "one", "retention_days": 0}}, "observability.retention_days is a whole number"),
+        ({"hosts": {"a": HOST | {"roles": [*HOST["roles"], "gpu"], "gpus": -1}}}, "hosts: gpus is how many"),
+        (
+            {"install_gpu_driver": True, "gpu": {"driver_packages": ["a b"]}},
+            "gpu.driver_packages are names of packages",
+        ),
         ({"backup": {"public_key": AGE}}, "one server with the role backup writes them"),
         ({"hosts": {"a": HOST | {"roles": [*HOST["roles"], "backup"]}}}, "it needs backup.public_key"),
         ({"backup": {"public_key": "AGE-SECRET-KEY-1QQ"}}, "backup.public_key is what age-keygen calls"),
