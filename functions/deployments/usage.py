@@ -76,7 +76,7 @@ def _tenant(who: Caller) -> str | None:
 
 def _days(today: date) -> tuple[date, date]:
     last = _day("to") or today
-    first = _day("from") or last - timedelta(days=_DAYS)
+    first = _day("from") or last - min(timedelta(days=_DAYS), last - date.min)
     if first > last:
         raise _refused("from", f"expected no day after `to`, {last}")
     if (last - first).days >= _MOST_DAYS:

@@ -107,12 +107,36 @@ def test_it_is_a_table_when_asked(http: FlaskClient, services: Services, how: st
 
 
 @pytest.mark.parametrize(
+    ("query", "days", "attempts"),
+    [
+        ("from=2026-01-02&to=2026-01-02", ("2026-01-02", "2026-01-02"), [3]),
+        ("from=2026-01-03&to=2026-01-03", ("2026-01-03", "2026-01-03"), [1]),
+        ("from=2026-01-04&to=2026-01-04", ("2026-01-04", "2026-01-04"), []),
+        ("from=2025-01-03&to=2026-01-03", ("2025-01-03", "2026-01-03"), [3, 1]),  # 366 days
+        ("to=2026-01-31", ("2026-01-01", "2026-01-31"), [3, 1]),
+        ("to=0001-01-02", ("0001-01-01", "0001-01-02"), []),
+        ("from=9999-01-01&to=9999-12-31", ("9999-01-01", "9999-12-31"), []),
+    ],
+)
+def test_both_ends_are_counted_in_and_a_table_without_lines_has_its_head(
+    http: FlaskClient, services: Services, query: str, days: tuple[str, str], attempts: list[int]
+):
+    mine = headers_of(services, "usage:read")
+    found = http.get(f"/v1/usage?{query}", headers=mine).json
+    assert (found["first_day"], found["last_day"]) == days
+    assert [line["attempts"] for line in found["data"]] == attempts
+    table = http.get(f"/v1/usage?{query}&format=csv", headers=mine).text.splitlines()
+    assert table[0].startswith("day,tenant,deployment,")
+    assert len(table) == 1 + len(attempts)
+
+
+@pytest.mark.parametrize(
     ("query", "pointer"),
     [
         ("from=yesterday", "/query/from"),
         ("to=2026-13-01", "/query/to"),
         ("from=2026-02-01&to=2026-01-01", "/query/from"),
-        ("from=2020-01-01&to=2026-01-01", "/query/from"),
+        ("from=2025-01-02&to=2026-01-03", "/query/from"),  # 367 days
         ("format=xml", "/query/format"),
     ],
 )
