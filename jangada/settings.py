@@ -53,6 +53,7 @@ class Settings:
     api_key: str | None
     ocr_engine: str | None
     allow_cpu: bool
+    gpu_memory_fraction: float
     test_envs: Path | None
     redis_binary: str | None
     allow_unsafe_redis: bool
@@ -114,6 +115,13 @@ def _positive_float(text: str) -> float:
     value = float(text)
     if not 0 < value < float("inf"):
         raise ValueError("must be above 0 and finite")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 1:
+        raise ValueError("must be above 0 and at most 1")
     return value
 
 
@@ -258,6 +266,7 @@ _VARIABLES: dict[str, _Variable] = {
         _Variable("api_key", str, None, "a key", "the client's key"),
         _Variable("ocr_engine", _one_of("tesseract", "rapidocr"), None, "an engine", "force one OCR engine"),
         _Variable("allow_cpu", _bool, False, "true or false", "let a GPU queue run on a CPU"),
+        _Variable("gpu_memory_fraction", _share, 0.9, "above 0, at most 1", "of a GPU's memory, what a child may take"),
         _Variable("test_envs", Path, None, "a folder", "tests: where algorithm environments are kept"),
         _Variable("redis_binary", str, None, "a file", "redis-server of the embedded platform"),
         _Variable("allow_unsafe_redis", _bool, False, "true or false", "start on a Redis that may lose or evict jobs"),

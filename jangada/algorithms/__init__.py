@@ -23,8 +23,18 @@ if TYPE_CHECKING:
         JobCanceled,
         SetupContext,
     )
+    from jangada.algorithms.device import Device
 
-__all__ = ["AlgorithmFailure", "Context", "DependencyFailure", "File", "InvalidInput", "JobCanceled", "SetupContext"]
+__all__ = [
+    "AlgorithmFailure",
+    "Context",
+    "DependencyFailure",
+    "Device",
+    "File",
+    "InvalidInput",
+    "JobCanceled",
+    "SetupContext",
+]
 
 
 def __getattr__(name: str) -> Any:

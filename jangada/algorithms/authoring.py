@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
+from jangada.algorithms.device import Device
 from jangada.algorithms.references import FILE_MARK
 
 _FILE_ID = r"^file_[0-9A-HJKMNP-TV-Z]{26}$"
@@ -147,6 +148,8 @@ def _reference(name: str, schema: dict[str, Any], description: str) -> dict[str,
     }
 
 
+ON_CPU = Device()
+
 Emit = Callable[[str, dict[str, Any]], None]
 """Where a context sends what happens: ``emit("progress", {...})``, ``emit("log", {...})``, ``emit("file", {...})``."""
 
@@ -155,9 +158,10 @@ _SAFE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 @dataclass(frozen=True, slots=True)
 class SetupContext:
-    """What ``setup(self, context)`` may know: *model* as in `Context`. A ``setup(self)`` is as good."""
+    """What ``setup(self, context)`` may know: *model* and *device* as in `Context`. A ``setup(self)`` is as good."""
 
     model: str | None = None
+    device: Device = field(default_factory=Device)
 
 
 class Context:
@@ -172,12 +176,14 @@ class Context:
         emit: Emit | None = None,
         canceled: Callable[[], bool] | None = None,
         model: str | None = None,
+        device: Device = ON_CPU,
     ) -> None:
         self.job_id = job_id
         self.attempt = attempt
         self.work_dir = work_dir
         self.model = model
         """The model that the deployment names, like ``invoice-types@production``; None: it names none."""
+        self.device = device
         self._emit = emit or (lambda _kind, _data: None)
         self._canceled = canceled or (lambda: False)
         self._saved = 0

@@ -27,12 +27,14 @@ class Limits:
     """
     What one attempt may use. *grace_s* is what it gets between the signal and the kill.
 
-    *memory_mib* caps the memory of the child with all its processes; None is no cap.
+    *memory_mib* caps the memory of the child with all its processes, *gpu_memory_mib* what
+    it may take of each GPU; None is no cap.
     """
 
     execution_timeout_s: float = 900.0
     memory_mib: int | None = None
     grace_s: float = 5.0
+    gpu_memory_mib: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,7 @@ class _Key:
 _LIMITS = {
     "execution_timeout_s": _Key("execution_timeout_s", _seconds, "seconds above 0"),
     "memory_mib": _Key("memory_mib", _whole(16), "MiB, a whole number of at least 16"),
+    "gpu_memory_mib": _Key("gpu_memory_mib", _whole(16), "MiB, a whole number of at least 16"),
     "grace_s": _Key("grace_s", _seconds, "seconds above 0"),
 }
 

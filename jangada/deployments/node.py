@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from jangada.deployments.deployment import Trust
+from jangada.deployments.gpu import Gpu
 
 HEARTBEAT_S = 2.0
 """How often an agent says that its node, and what runs there, is alive."""
@@ -17,20 +18,14 @@ FORGOTTEN_AFTER = timedelta(days=1)
 """How long a node that is not heard of is still shown."""
 
 
+__all__ = ["FORGOTTEN_AFTER", "HEARTBEAT_S", "NODE_LEASE_S", "Engine", "Gpu", "Node"]
+
+
 class Engine(StrEnum):
     """How a node runs a replica."""
 
     PROCESS = "process"
     DOCKER = "docker"
-
-
-@dataclass(frozen=True, slots=True)
-class Gpu:
-    """One device; *type* as its driver names it."""
-
-    uuid: str
-    type: str
-    memory_mib: int
 
 
 @dataclass(frozen=True, slots=True)

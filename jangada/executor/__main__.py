@@ -12,6 +12,8 @@ from pathlib import Path
 
 from jangada.algorithms.manifest import MANIFEST_NAME, AlgorithmManifest, find_algorithms, load_manifest
 from jangada.errors import ConfigurationError, JangadaError
+from jangada.executor.devices import NvidiaDevices, SlotDevice
+from jangada.executor.placing import place
 from jangada.executor.terms import add_options, terms_of
 from jangada.settings import Settings
 
@@ -57,11 +59,19 @@ def expects_gpu(manifest: AlgorithmManifest, environ: Mapping[str, str]) -> bool
 def _run(options: argparse.Namespace, settings: Settings, manifest: AlgorithmManifest) -> int:
     from jangada.executor import start
 
-    if manifest.device == "gpu" and not settings.allow_cpu and not start.has_gpu():
-        raise ConfigurationError(
-            f"{manifest.name} needs a GPU and this machine shows none; JANGADA_ALLOW_CPU=1 runs it on the CPU"
-        )
-    if expects_gpu(manifest, os.environ) and not start.has_gpu():
+    terms = terms_of(options)
+    placing = place(
+        manifest,
+        NvidiaDevices(),
+        os.environ,
+        concurrency=1 if options.describe else options.concurrency,
+        needs_gpu=terms.needs_gpu,
+        allow_cpu=settings.allow_cpu,
+        memory_fraction=settings.gpu_memory_fraction,
+    )
+    if placing.remark is not None:
+        print(f"jangada.executor: {placing.remark}", file=sys.stderr)  # noqa: T201 — as above
+    if expects_gpu(manifest, os.environ) and not placing.has_gpu:
         print(  # noqa: T201 — the answer to a person
             f"jangada.executor: this image is for GPUs and none is visible: {manifest.name} runs on the CPU; "
             "start the container with --gpus",
@@ -73,17 +83,21 @@ def _run(options: argparse.Namespace, settings: Settings, manifest: AlgorithmMan
     if options.env_only:
         return 0
     if options.describe:
-        sys.stdout.write(json.dumps(start.describe(manifest, python, settings), indent=2, ensure_ascii=False) + "\n")
+        # A look at its schemas is to take no GPU from anybody, where it can do without.
+        devices = placing.devices if manifest.device == "gpu" else (SlotDevice(),)
+        found = start.describe(manifest, python, settings, devices)
+        sys.stdout.write(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
         return 0
     executor = start.Executor(
         manifest,
         python,
         settings,
         queue_name=options.queue or manifest.name,
-        concurrency=options.concurrency or manifest.concurrency,
+        concurrency=placing.slots,
         drain_s=options.drain_s,
         ready_file=options.ready_file,
-        terms=terms_of(options),
+        terms=terms,
+        devices=placing.devices,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: executor.stop())

@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from jangada.algorithms.authoring import AlgorithmFailure, Context, JobCanceled
+from jangada.algorithms.authoring import ON_CPU, AlgorithmFailure, Context, JobCanceled
+from jangada.algorithms.device import Device
 from jangada.algorithms.schema import InputRejectedError, OutputRejectedError, Signature, attach_files
 from jangada.executor.gpu_faults import GpuFault, fault_of
 from jangada.executor.messages import (
@@ -145,7 +146,7 @@ class AttemptRunner:
         inline_bytes: int,
         short: bool,
         model: str | None = None,
-        has_gpu: bool = False,
+        device: Device = ON_CPU,
     ) -> None:
         self.leaving: Leaving | None = None
         self._run = run
@@ -155,7 +156,7 @@ class AttemptRunner:
         self._inline_bytes = inline_bytes
         self._short = short
         self._model = model
-        self._has_gpu = has_gpu
+        self._device = device
         self._reaped_cpu_s = _reaped_cpu_s()
         self._memory = None if short else PeakMemory()
 
@@ -237,6 +238,7 @@ class AttemptRunner:
             emit=emit,
             canceled=lambda: self._cancellation.is_canceled(job.number),
             model=self._model,
+            device=self._device,
         )
 
     def failed(self, number: int, metrics: dict[str, float], error: BaseException, said: TextIO) -> bytes:
@@ -250,7 +252,7 @@ class AttemptRunner:
 
     def notice(self, error: BaseException) -> GpuFault | None:
         """The GPU's fault behind *error*, if any; this process is *leaving* then."""
-        fault = fault_of(error, has_gpu=self._has_gpu)
+        fault = fault_of(error, has_gpu=bool(self._device.gpus))
         if fault is not None:
             self.leaving = Leaving(f"the GPU is {fault}", fault is GpuFault.OUT_OF_MEMORY)
         return fault

@@ -168,6 +168,11 @@ class JobLog:
             self._dropped += 1
             self._dropped_bytes += len(old[1])
 
+    def last(self, count: int) -> list[str]:
+        """The texts of its last *count* lines, at most."""
+        recent = list(self._tail)[-count:] if self._tail else self._head[-count:]
+        return [text for _stream, text, _at_ms in recent]
+
     def lines(self) -> list[LogLine]:
         """What is kept, numbered from 1 within the attempt."""
         kept = list(self._head)

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jangada.algorithms.authoring import SetupContext
+from jangada.algorithms.device import Device
 from jangada.algorithms.schema import DeclarationError, Signature, bind
 from jangada.executor.attempt import AttemptRunner, Cancellation
 from jangada.executor.messages import CANCEL_SIGNAL, PROTOCOL, Decoder, Hello, Run, RunBatch, SetupFailed, Stop, encode
@@ -105,6 +106,7 @@ def main(arguments: list[str]) -> int:
         inline_bytes=options.inline_bytes,
         short=options.short,
         model=options.model,
+        device=_device(options),
     )
     batch_runner = None
     if batches:
@@ -155,13 +157,20 @@ def _set_up(options: argparse.Namespace) -> tuple[Any, Signature, dict[str, floa
         raise DeclarationError(f"{module} has no class {name}")
     signature = Signature.of(declared)
     imported = time.monotonic()
+    device = _device(options)
+    device.limit_torch()
     algorithm = declared()
     if hasattr(algorithm, "setup"):
         taken = inspect.signature(algorithm.setup).parameters.values()
         wants_context = any(each.default is inspect.Parameter.empty for each in taken)
-        algorithm.setup(*([SetupContext(options.model)] if wants_context else []))
+        algorithm.setup(*([SetupContext(options.model, device)] if wants_context else []))
     phases = {"import": round(imported - began, 4), "setup": round(time.monotonic() - imported, 4)}
     return algorithm, signature, phases
+
+
+def _device(options: argparse.Namespace) -> Device:
+    gpus = tuple(options.gpus.split(",")) if options.gpus else ()
+    return Device(gpus, options.gpu_memory_fraction, options.gpu_memory_bytes, options.gpu_required)
 
 
 def _sender(channel: socket.socket) -> Callable[[bytes], None]:
@@ -202,6 +211,10 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--spawned", type=float, required=True)
     parser.add_argument("--inline-bytes", type=int, required=True)
     parser.add_argument("--model")
+    parser.add_argument("--gpus", metavar="UUIDS")
+    parser.add_argument("--gpu-memory-fraction", type=float, default=1.0)
+    parser.add_argument("--gpu-memory-bytes", type=int)
+    parser.add_argument("--gpu-required", action="store_true")
     parser.add_argument("--short", action="store_true")
     return parser.parse_args(arguments)
 

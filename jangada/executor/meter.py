@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 
 from jangada.clock import Clock, utc_now
 from jangada.deployments.ledger import Entry, UsageLedger, Used
@@ -48,6 +47,7 @@ class Meter:
         idle_slots: Callable[[], int],
         journal: Journal,
         gpu_type: str | None = None,
+        gpus: int = 1,
         clock: Clock = utc_now,
     ) -> None:
         self._ledger = ledger
@@ -60,6 +60,7 @@ class Meter:
         self._idle_slots = idle_slots
         self._journal = journal
         self._gpu_type = gpu_type
+        self._gpus = gpus if gpu_type is not None else 0
         self._clock = clock
         self._sums: dict[Key, Used] = {}
         self._runs: dict[Key, list[float]] = {}
@@ -87,7 +88,7 @@ class Meter:
             for done in completions:
                 orders = done.orders or parse(done.lease.body)
                 key = (done.lease.tenant_id, orders.deployment)
-                used = used_by(done.metrics, has_gpu=self._gpu_type is not None)
+                used = used_by(done.metrics, gpus=self._gpus)
                 self._sums[key] = self._sums.get(key, Used()).plus(used)
                 runs = self._runs.setdefault(key, [])
                 if used.run_s:
@@ -117,7 +118,7 @@ class Meter:
             self._sums, self._runs, self._idle_s = {}, {}, 0.0
         if idle_s:
             key = (owner, self._deployment)
-            idle = Used(idle_s=idle_s, idle_gpu_s=idle_s if self._gpu_type is not None else 0.0)
+            idle = Used(idle_s=idle_s, idle_gpu_s=idle_s * self._gpus)
             sums[key] = sums.get(key, Used()).plus(idle)
         for key, used in sums.items():
             self._numbers += 1
@@ -149,9 +150,9 @@ class Meter:
         self.idle(self._idle_slots() * (time.monotonic() - looked))
 
 
-def used_by(metrics: Mapping[str, float | None], *, has_gpu: bool) -> Used:
+def used_by(metrics: Mapping[str, float | None], *, gpus: int) -> Used:
     """
-    What one attempt used, by its metrics. A slot has its GPU for itself, so it uses it for as long as it runs.
+    What one attempt used, by its metrics. A slot has its *gpus* for itself, so it uses them for as long as it runs.
 
     Of a batch each has its share: together its jobs take their slot no longer than it ran.
     """
@@ -163,16 +164,6 @@ def used_by(metrics: Mapping[str, float | None], *, has_gpu: bool) -> Used:
         setup_s=metrics.get("setup_s") or 0.0,
         run_s=run_s,
         cpu_s=metrics.get("cpu_s") or 0.0,
-        gpu_s=(run_s if measured is None else measured) if has_gpu else 0.0,
+        gpu_s=(run_s * gpus if measured is None else measured) if gpus else 0.0,
         peak_rss_bytes=metrics.get("peak_rss_bytes") or 0.0,
     )
-
-
-def gpu_type_of(folder: Path = Path("/proc/driver/nvidia/gpus")) -> str | None:
-    """The model of the first GPU, as its driver says it; None where there is none, or it does not say."""
-    for file in sorted(folder.glob("*/information")):
-        for line in file.read_text(errors="replace").splitlines():
-            name, colon, value = line.partition(":")
-            if colon and name.strip() == "Model":
-                return value.strip()
-    return None

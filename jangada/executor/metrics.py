@@ -12,7 +12,10 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from jangada.deployments.gpu import Gpu
+from jangada.errors import ConfigurationError
 from jangada.executor.completion import outcome_word
+from jangada.executor.devices import MIB, DeviceLayer
 from jangada.executor.messages import Hello
 from jangada.executor.metrics_text import Counter, Family, Gauge, Histogram, Labels
 from jangada.executor.running import Ending, SlotJob, SlotObserver, StopReason
@@ -199,6 +202,26 @@ def deployment_gauge(deployment: str, model: str | None) -> Gauge:
         "Always 1; the deployment and its model are labels.",
         lambda: [(labels, 1)],
         ("deployment", "model"),
+    )
+
+
+def gpu_gauge(gpus: Sequence[Gpu], layer: DeviceLayer) -> Gauge:
+    """The memory of the executor's *gpus*, asked of the driver when the page is read."""
+
+    def memory() -> Iterable[tuple[Labels, float]]:
+        try:
+            used = layer.used_mib() if gpus else {}
+        except ConfigurationError:
+            # A driver that does not answer now is no reason to show nothing else.
+            return []
+        sizes = [((gpu.uuid, "size"), gpu.memory_mib * float(MIB)) for gpu in gpus]
+        return sizes + [((gpu.uuid, "used"), used[gpu.uuid] * float(MIB)) for gpu in gpus if gpu.uuid in used]
+
+    return Gauge(
+        "jangada_executor_gpu_memory_bytes",
+        "Memory of the executor's GPUs: its size, and what is in use, by whomever.",
+        memory,
+        ("gpu", "measure"),
     )
 
 

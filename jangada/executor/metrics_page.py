@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from jangada.executor.metrics import ExecutorMetrics, deployment_gauge, executor_gauges
+from jangada.deployments.gpu import Gpu
+from jangada.executor.devices import DeviceLayer, FixedDevices
+from jangada.executor.metrics import ExecutorMetrics, deployment_gauge, executor_gauges, gpu_gauge
 from jangada.executor.metrics_queues import QueueGauges
 from jangada.executor.metrics_text import Family, Page
 from jangada.webhooks.message import QUEUE as WEBHOOKS
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 
 ASYNCHRONOUS = "_async"
 """The gateway's queue of asynchronous calls, by its name: executor and gateway do not know each other."""
+
+
+NO_DEVICES = FixedDevices()
 
 
 class MetricsPage:
@@ -35,11 +41,14 @@ class MetricsPage:
         queue_name: str,
         deployment: str,
         model: str | None,
+        gpus: Sequence[Gpu] = (),
+        devices: DeviceLayer = NO_DEVICES,
         folder: Path,
     ) -> None:
         gauges = (
             *executor_gauges(lambda: loop.slot_states, lambda: loop.unstored, folder, version("jangada")),
             deployment_gauge(deployment, model),
+            gpu_gauge(gpus, devices),
         )
         self._executor = Page((*metrics.families, *gauges), algorithm=algorithm, queue=queue_name)
         # Where the queue is not seen from here, its depths are told by others.

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from jangada.executor.devices import SlotDevice
 from jangada.executor.memory import tree
 from jangada.executor.messages import CANCEL, CANCEL_SIGNAL
 
@@ -28,16 +29,22 @@ class ChildRecipe:
     inline_bytes: int
     short: bool
     model: str | None = None
+    devices: tuple[SlotDevice, ...] = ()
+    """One for each slot; empty: whatever the environment shows."""
     _begun: dict[Path, ChildProcess] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def begin(self, folder: Path) -> None:
+    def begin(self, folder: Path, slot: int = 0) -> None:
         """Start the child of *folder* before it is asked for; should that fail, it is tried again then."""
         with contextlib.suppress(OSError):
-            self._begun[folder] = ChildProcess(self, folder)
+            self._begun[folder] = ChildProcess(self, folder, slot)
 
-    def child(self, folder: Path) -> ChildProcess:
+    def child(self, folder: Path, slot: int) -> ChildProcess:
         """The child that was begun in *folder*, else a new one. Raises `OSError` when it cannot be started."""
-        return self._begun.pop(folder, None) or ChildProcess(self, folder)
+        return self._begun.pop(folder, None) or ChildProcess(self, folder, slot)
+
+    def device(self, slot: int) -> SlotDevice | None:
+        """What the children of that slot have for themselves; None: nobody said."""
+        return self.devices[slot] if self.devices else None
 
 
 def slot_folder(folder: Path, index: int) -> Path:
@@ -48,24 +55,28 @@ def slot_folder(folder: Path, index: int) -> Path:
 class ChildProcess:
     """One started child with its four descriptors. Not safe to use from several threads."""
 
-    def __init__(self, recipe: ChildRecipe, folder: Path) -> None:
-        """Start it in *folder*; raises `OSError` when it cannot be started."""
+    def __init__(self, recipe: ChildRecipe, folder: Path, slot: int = 0) -> None:
+        """Start it in *folder* for that slot; raises `OSError` when it cannot be started."""
         folder.mkdir(parents=True, exist_ok=True)
         self.nonce = secrets.token_hex(8)
         self.started = time.monotonic()
         self.killed = False
+        device = recipe.device(slot)
+        environ = {**recipe.environ, "PYTHONPATH": str(recipe.package), "PYTHONUNBUFFERED": ""}
+        if device is not None:
+            environ |= device.environ(environ)
         ours, theirs = socket.socketpair()
         cancel_out, self._cancel = os.pipe()
         self.stdout, child_out = os.pipe()
         self.stderr, child_err = os.pipe()
         try:
             self._process = subprocess.Popen(
-                self._command(recipe, theirs.fileno(), cancel_out),
+                [*self._command(recipe, theirs.fileno(), cancel_out), *(device.options() if device else [])],
                 stdin=subprocess.DEVNULL,
                 stdout=child_out,
                 stderr=child_err,
                 cwd=folder,
-                env={**recipe.environ, "PYTHONPATH": str(recipe.package), "PYTHONUNBUFFERED": ""},
+                env=environ,
                 pass_fds=(theirs.fileno(), cancel_out),
                 start_new_session=True,
             )

@@ -17,6 +17,7 @@ from typing import Any
 from jangada.executor import memory
 from jangada.executor.batch import Batch, Gathering
 from jangada.executor.capture import READ_BYTES, ChildOutput, JobLog
+from jangada.executor.gpu_faults import out_of_memory_in
 from jangada.executor.messages import (
     PROTOCOL,
     Canceled,
@@ -41,6 +42,8 @@ SETUP_BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 SOFT_LIMIT = 0.8
 """Share of the memory cap above which an idle child is replaced."""
 SETUP_LOG_LINES = 50
+LAST_WORDS = 30
+"""So many lines of a job whose child died are looked at for the reason."""
 
 
 class Slot:
@@ -63,6 +66,8 @@ class Slot:
         self.is_ready = False
         self.retry_at: float | None = None
         self._recipe = recipe
+        device = recipe.device(index)
+        self._gpus = len(device.gpus) if device is not None else 0
         self._limits = limits
         self._folder = folder
         self._observer = observer
@@ -111,7 +116,7 @@ class Slot:
             return
         self.retry_at = None
         try:
-            child = self._recipe.child(self._folder)
+            child = self._recipe.child(self._folder, self.index)
         except OSError as error:
             self._setup_failed(f"the child cannot be started: {error}")
             return
@@ -479,6 +484,8 @@ class Slot:
     # --- endings ----------------------------------------------------------------
 
     def _end(self, job: SlotJob, ending: Ending) -> None:
+        if self._gpus and (ran_s := job.metrics.get("slot_s") or _ran_s(job)):
+            job.metrics["gpu_s"] = round(ran_s * self._gpus, 6)
         if job.peak_bytes > (job.metrics.get("peak_rss_bytes") or 0):
             job.metrics["peak_rss_bytes"] = float(job.peak_bytes)
         self._observer.ended(job, ending)
@@ -504,6 +511,8 @@ class Slot:
             self._setup_failed(error)
             return
         if self._batch is not None:
+            if self._was_gpu_full(self._batch.left):
+                self._too_many()
             self._isolate(self._batch, f"its child ended: {describe_exit(code)}")
         elif self._recycling:
             # It left because of what it has told of already: whatever else it was sent had not begun.
@@ -518,6 +527,7 @@ class Slot:
                 rss_bytes=self._last_rss,
                 cap_bytes=self._limits.memory_bytes,
                 channel_error=self._channel_error,
+                gpu_was_full=self._was_gpu_full([job]),
             )
             self._end(job, self._verdict(job, death))
         else:
@@ -533,17 +543,25 @@ class Slot:
                 self._end(job, self._verdict(job, None))
         self.start()
 
+    def _was_gpu_full(self, jobs: Sequence[SlotJob]) -> bool:
+        """Whether the child said so before it died."""
+        return any(
+            out_of_memory_in(job.log.last(LAST_WORDS), has_gpu=bool(self._gpus)) for job in jobs if job.log is not None
+        )
+
     def _setup_failed(self, reason: str) -> None:
         pause = SETUP_BACKOFF_S[min(self._failures, len(SETUP_BACKOFF_S) - 1)]
         self._failures += 1
         self.retry_at = time.monotonic() + pause
         message = f"the algorithm cannot be set up: {reason}"
+        was_full = out_of_memory_in([reason, *self._setup_lines], has_gpu=bool(self._gpus))
+        code = ErrorCode.GPU_OOM if was_full else ErrorCode.ALGORITHM_ERROR
         # Waiting jobs get the reason; their retries come after the pause.
         jobs, self.jobs = list(self.jobs), deque()
         for job in jobs:
             for text in self._setup_lines:
                 self._keep(job, "stderr", text)
-            self._end(job, AttemptFailure(ErrorCode.ALGORITHM_ERROR, message, retryable=True, retry_after_s=pause))
+            self._end(job, AttemptFailure(code, message, retryable=True, retry_after_s=pause))
         self._observer.unavailable(self.index, reason, list(self._setup_lines))
 
     # --- recycling --------------------------------------------------------------
@@ -591,3 +609,8 @@ class Slot:
         at_ms = time.time_ns() // 1_000_000
         job.log.add(stream, text, at_ms)
         self._observer.line(job, stream, text)
+
+
+def _ran_s(job: SlotJob) -> float | None:
+    """How long it ran, by its child, or by its slot where its child could not say."""
+    return job.metrics.get("run_s") or (None if job.started is None else time.monotonic() - job.started)

@@ -21,6 +21,7 @@ from jangada.algorithms.manifest import AlgorithmManifest
 from jangada.clock import utc_now
 from jangada.deployments.queues import deployment_of
 from jangada.errors import ConfigurationError, StoreUnavailableError
+from jangada.executor.devices import NvidiaDevices, SlotDevice
 from jangada.executor.environment import ensure_environment, is_built
 from jangada.executor.journal import Journal
 from jangada.executor.messages import Hello
@@ -69,7 +70,12 @@ def child_environ(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def recipe(
-    manifest: AlgorithmManifest, python: Path, package: Path, settings: Settings, terms: Terms = NO_TERMS
+    manifest: AlgorithmManifest,
+    python: Path,
+    package: Path,
+    settings: Settings,
+    terms: Terms = NO_TERMS,
+    devices: tuple[SlotDevice, ...] = (),
 ) -> ChildRecipe:
     """How *manifest*'s children are started; *package* becomes a folder that holds nothing but this package."""
     package.mkdir(parents=True, exist_ok=True)
@@ -86,15 +92,13 @@ def recipe(
         inline_bytes=settings.inline_bytes,
         short=manifest.short and terms.batching_of(manifest) is None,
         model=terms.model,
+        devices=devices,
     )
 
 
-def has_gpu() -> bool:
-    """Whether an NVIDIA device is visible to this process."""
-    return Path("/dev/nvidiactl").exists() or Path("/dev/dxg").exists()
-
-
-def describe(manifest: AlgorithmManifest, python: Path, settings: Settings) -> dict[str, Any]:
+def describe(
+    manifest: AlgorithmManifest, python: Path, settings: Settings, devices: tuple[SlotDevice, ...] = ()
+) -> dict[str, Any]:
     """Set the algorithm up once and say what it is. Raises `ConfigurationError` when it cannot be set up."""
     from jangada.executor.pool import SlotPool
     from jangada.executor.running import SlotObserver
@@ -111,7 +115,8 @@ def describe(manifest: AlgorithmManifest, python: Path, settings: Settings) -> d
             answers.put(reason)
 
     folder = _work_folder(settings, manifest.name, new_id("exe"))
-    pool = SlotPool(1, recipe(manifest, python, folder / "lib", settings), SlotLimits(), folder, Listener())
+    made = recipe(manifest, python, folder / "lib", settings, devices=devices)
+    pool = SlotPool(1, made, SlotLimits(), folder, Listener())
     try:
         pool.start()
         while answers.empty():
@@ -159,10 +164,12 @@ class Executor:
         drain_s: float,
         ready_file: Path | None = None,
         terms: Terms = NO_TERMS,
+        devices: tuple[SlotDevice, ...] = (),
     ) -> None:
+        self._devices = devices
         self.executor_id = new_id("exe")
         self._folder = _work_folder(settings, manifest.name, self.executor_id)
-        self._recipe = recipe(manifest, python, self._folder / "lib", settings, terms)
+        self._recipe = recipe(manifest, python, self._folder / "lib", settings, terms, devices)
         # It loads its Python and its libraries while we load ours. Should we end before it is asked for, it ends too.
         self._recipe.begin(slot_folder(self._folder, 0))
         # pymongo takes PyOpenSSL where that is installed; the standard library's ssl does as well and is 9 MB smaller.
@@ -242,9 +249,9 @@ class Executor:
         self._loop.stop()
 
     def _make_meter(self) -> Meter:
-        from jangada.executor.meter import Meter, gpu_type_of
+        from jangada.executor.meter import Meter
 
-        uses_gpu = "gpu" in self._manifest.device and has_gpu()
+        device = self._devices[0] if self._devices else SlotDevice()
         return Meter(
             self._connections.ledger(self._queue_name, self.executor_id),
             queue=self._queue_name,
@@ -255,7 +262,8 @@ class Executor:
             owner=self._connections.owner,
             idle_slots=lambda: self._loop.slot_states["idle"],
             journal=self._journal,
-            gpu_type=(gpu_type_of() or "gpu") if uses_gpu else None,
+            gpu_type=device.type,
+            gpus=len(device.gpus),
         )
 
     def _serve_metrics(self, metrics: ExecutorMetrics) -> MetricsServer:
@@ -271,6 +279,8 @@ class Executor:
             queue_name=self._queue_name,
             deployment=deployment_of(self._queue_name) or self._manifest.name,
             model=self._terms.model,
+            gpus=[gpu for device in self._devices for gpu in device.gpus],
+            devices=NvidiaDevices(),
             folder=self._folder,
         )
         server = MetricsServer(page.text, self._settings.metrics_listen or "")

@@ -41,6 +41,7 @@ def death_of(
     rss_bytes: int = 0,
     cap_bytes: int | None = None,
     channel_error: str | None = None,
+    gpu_was_full: bool = False,
 ) -> AttemptFailure:
     """Why a child that ran a job died, as well as one can tell from outside."""
     how = describe_exit(code)
@@ -49,6 +50,9 @@ def death_of(
     if channel_error is not None:
         message = f"run disturbed the child's channel: {channel_error}"
         return AttemptFailure(ErrorCode.ALGORITHM_ERROR, message, retryable=True, details=details)
+    if gpu_was_full:
+        message = f"the child ended for want of GPU memory: {how}"
+        return AttemptFailure(ErrorCode.GPU_OOM, message, retryable=True, details=details)
     near_cap = cap_bytes is not None and rss_bytes > _NEAR_CAP * cap_bytes
     if oom_killer_struck or (how == "SIGKILL" and near_cap):
         return AttemptFailure(ErrorCode.OOM, "the child was killed: out of memory", retryable=True, details=details)

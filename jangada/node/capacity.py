@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from jangada.deployments.node import Gpu
+from jangada.deployments.gpu import Gpu
 from jangada.errors import ConfigurationError
+from jangada.executor.devices import NVIDIA_SMI, NvidiaDevices
 
-NVIDIA_SMI = "nvidia-smi"
-_QUERY = ("--query-gpu=uuid,name,memory.total", "--format=csv,noheader,nounits")
-_ASK_WITHIN_S = 20.0
 _CGROUP = Path("/sys/fs/cgroup")
 _MEMINFO = Path("/proc/meminfo")
 
@@ -54,27 +50,7 @@ def find_gpus(program: str = NVIDIA_SMI) -> tuple[Gpu, ...]:
     Raises `ConfigurationError` when it is there and fails: a node that hides its
     GPUs would let jobs wait for ever, and nobody would know why.
     """
-    path = shutil.which(program)
-    if path is None:
-        return ()
-    try:
-        answer = subprocess.run([path, *_QUERY], capture_output=True, text=True, timeout=_ASK_WITHIN_S, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ConfigurationError(f"{program} does not answer: {error}") from error
-    if answer.returncode != 0:
-        said = (answer.stderr or answer.stdout).strip().splitlines() or [f"exit code {answer.returncode}"]
-        raise ConfigurationError(f"{program} cannot say which GPUs there are: {said[0]}")
-    return tuple(_gpu(line) for line in answer.stdout.splitlines() if line.strip())
-
-
-def _gpu(line: str) -> Gpu:
-    try:
-        uuid, name, memory = (part.strip() for part in line.split(","))
-        return Gpu(uuid, name, int(memory))
-    except ValueError as error:
-        raise ConfigurationError(
-            f"{NVIDIA_SMI} said {line.strip()!r}, expected UUID, name and memory in MiB"
-        ) from error
+    return tuple(gpu for gpu in NvidiaDevices(program).gpus() if gpu.memory_mib)
 
 
 def _millicores(cgroup: Path) -> int:

@@ -16,11 +16,14 @@ from typing import Any
 from jangada.algorithms.manifest import AlgorithmManifest, load_manifest
 from jangada.artifacts.store_memory import MemoryArtifactStore
 from jangada.clock import utc_now
+from jangada.deployments.gpu import Gpu
 from jangada.executor import start
+from jangada.executor.devices import FixedDevices
 from jangada.executor.files import JobFiles
 from jangada.executor.journal import Journal
 from jangada.executor.loop import ExecutorLoop, LoopOptions
 from jangada.executor.memory import tree
+from jangada.executor.placing import Placing, place
 from jangada.executor.running import SlotLimits
 from jangada.executor.terms import NO_TERMS, Terms
 from jangada.ids import new_id
@@ -83,6 +86,7 @@ class Bench:
         environ: dict[str, str] | None = None,
         execution: Callable[[JobExecution], Any] = lambda execution: execution,
         terms: Terms = NO_TERMS,
+        gpus: tuple[Gpu, ...] | None = None,
         **changes: Any,
     ) -> Iterator[ExecutorLoop]:
         """An executor of *toy* at work; stopped at the end."""
@@ -91,7 +95,11 @@ class Bench:
         folder = self.tmp_path / executor_id
         journal = Lines()
         self.journals.append(journal)
-        recipe = start.recipe(manifest, Path(sys.executable), folder / "lib", self.settings, terms)
+        layer = FixedDevices(gpus or ())
+        placing = Placing(concurrency or manifest.concurrency)
+        if gpus is not None:
+            placing = place(manifest, layer, {}, concurrency=concurrency, needs_gpu=terms.needs_gpu)
+        recipe = start.recipe(manifest, Path(sys.executable), folder / "lib", self.settings, terms, placing.devices)
         recipe = replace(recipe, environ={**recipe.environ, **(environ or {})})
         limits = manifest.limits
         batching = terms.batching_of(manifest)
@@ -109,7 +117,7 @@ class Bench:
                 batching,
             ),
             LoopOptions(
-                concurrency or manifest.concurrency,
+                placing.slots,
                 manifest.short and batching is None,
                 batching is not None,
                 drain_s,

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from jangada.executor.devices import NvidiaDevices
 from jangada.jobs.job import JobStatus
-from tests.integration.executor.stage import ROOT, TOYS, Stage, stage
+from tests.fake_gpu import FakeGpus
+from tests.integration.executor.stage import ROOT, TENANT, TOYS, Stage, stage
 from tests.servers import until
 
 LEASE_S = 2.0
@@ -162,6 +164,9 @@ def test_outcomes_wait_for_the_store_to_come_back(made: Stage) -> None:
         ([str(TOYS / "echo")], {"JANGADA_LEASE_S": "soon"}, "JANGADA_LEASE_S='soon': expected seconds"),
         ([str(TOYS / "raises_in_setup"), "--describe", "--no-env"], {}, "cannot be set up: RuntimeError"),
         ([str(TOYS / "wants_a_gpu"), "--no-env"], {}, "JANGADA_ALLOW_CPU=1"),
+        ([str(TOYS / "on_a_gpu"), "--no-env", "--needs-gpu"], {}, "the deployment of on-a-gpu needs a GPU"),
+        ([str(TOYS / "echo"), "--max-batch", "0"], {}, "expected a whole number from 1 to 1024"),
+        ([str(TOYS / "echo"), "--execution-timeout-s", "0"], {}, "expected seconds above 0"),
         ([str(TOYS / "echo"), "--concurrency", "none"], {}, "expected a whole number"),
     ],
 )
@@ -176,3 +181,41 @@ def test_wrong_usage_is_one_line_and_exit_code_2(
     assert part in last
     assert "jangada.executor" in last
     assert not answer.stderr.startswith("Traceback")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "visible", "part"),
+    [
+        (["--concurrency", "3"], None, "3 slots need 3 GPUs, one each, and 2 can be seen"),
+        ([], "0", "expected UUIDs, found the index 0"),
+        ([], "GPU-cccc", "'GPU-cccc' is not one device of this machine; there are GPU-aaaa, GPU-bbbb"),
+        ([], "", "needs a GPU"),
+    ],
+)
+def test_a_gpu_queue_is_refused_where_its_devices_are_not_right(
+    tmp_path: Path, arguments: list[str], visible: str | None, part: str
+) -> None:
+    gpus = FakeGpus(tmp_path, ("GPU-aaaa", "GPU-bbbb")).install()
+    environ = {**os.environ, **gpus.environ(), "JANGADA_HOME": str(tmp_path)}
+    environ |= {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
+    command = [sys.executable, "-m", "jangada.executor", str(TOYS / "wants_a_gpu"), "--no-env", *arguments]
+    answer = subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert answer.returncode == 2
+    assert part in answer.stderr.splitlines()[-1]
+
+
+def test_gpu_seconds_are_in_the_ledger_by_type_and_its_memory_is_free_when_it_has_ended(tmp_path: Path) -> None:
+    gpus = FakeGpus(tmp_path).install()
+    layer = NvidiaDevices(str(gpus.program))
+    with stage(**gpus.environ()) as made:
+        with made.executor("on_a_gpu"):
+            (job_id,) = made.submit("on_a_gpu", [{}])
+            job = made.wait_for(job_id, JobStatus.SUCCEEDED)
+            assert layer.used_mib() == {"GPU-aaaa": 1000}
+        assert layer.used_mib() == {"GPU-aaaa": 0}
+        found = made.connections.ledger("on-a-gpu", "exe_1").usage("2000-01-01", "2999-12-31")
+    assert isinstance(job.output, dict)
+    assert job.output["visible"] == "GPU-aaaa"
+    assert {line.gpu_type for line in found} == {"NVIDIA H200"}
+    (used,) = [amounts for line, amounts in found.items() if line.tenant_id == TENANT]
+    assert used.gpu_s == job.metrics["gpu_s"]

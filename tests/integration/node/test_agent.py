@@ -7,6 +7,8 @@ import signal
 from jangada.clock import utc_now
 from jangada.deployments.deployment import GpuNeed, Resources, Timeouts
 from jangada.deployments.replica import ReplicaStatus
+from jangada.executor.devices import NvidiaDevices
+from tests.fake_gpu import FakeGpus
 from tests.integration.node.rig import Rig
 from tests.servers import until
 
@@ -210,3 +212,17 @@ def test_the_time_limit_and_the_model_of_a_deployment_reach_its_jobs(rig: Rig):
     assert ran.output == {"at_setup": "types@production", "now": "types@production"}
     assert ran.ran_by is not None
     assert ran.ran_by.model == "types@production"
+
+
+def test_a_deployment_on_a_gpu_holds_its_memory_only_while_it_is_asked_for(rig: Rig):
+    gpus = FakeGpus(rig.folder / "gpus").install()
+    layer = NvidiaDevices(str(gpus.program))
+    need = Resources(50, 16, GpuNeed(min_memory_mib=24 * 1024))
+    wish = rig.deploy("brief", "on-a-gpu", resources=need, scaling={"idle_s": 1.0})
+    rig.agent("n1", **gpus.environ())
+    assert layer.used_mib() == {"GPU-aaaa": 0}
+    job = rig.final(rig.submit(wish))
+    assert isinstance(job.output, dict)
+    assert (job.output["visible"], job.output["kind"]) == ("GPU-aaaa", "cuda")
+    until(lambda: not rig.live("brief"), 60)
+    until(lambda: layer.used_mib() == {"GPU-aaaa": 0}, 30)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -14,7 +13,7 @@ from jangada.deployments.ledger import Entry, Used
 from jangada.deployments.ledger_memory import MemoryUsageLedger
 from jangada.errors import StoreUnavailableError
 from jangada.executor.journal import Journal
-from jangada.executor.meter import SAMPLES_PER_ENTRY, Meter, gpu_type_of, used_by
+from jangada.executor.meter import SAMPLES_PER_ENTRY, Meter, used_by
 from jangada.jobs.outcome import Completion
 from jangada.jobs.queue import Lease, LeaseAction
 
@@ -131,9 +130,10 @@ def test_the_latest_run_times_are_sampled():
 
 
 def test_a_gpu_is_used_for_as_long_as_the_run_unless_it_was_measured():
-    assert used_by({"run_s": 2.0}, has_gpu=True).gpu_s == 2.0
-    assert used_by({"run_s": 2.0, "gpu_s": 0.5}, has_gpu=True).gpu_s == 0.5
-    assert used_by({"run_s": 2.0}, has_gpu=False).gpu_s == 0.0
+    assert used_by({"run_s": 2.0}, gpus=1).gpu_s == 2.0
+    assert used_by({"run_s": 2.0, "gpu_s": 0.5}, gpus=1).gpu_s == 0.5
+    assert used_by({"run_s": 2.0}, gpus=0).gpu_s == 0.0
+    assert used_by({"run_s": 2.0}, gpus=2).gpu_s == 4.0
     ledger = MemoryUsageLedger()
     meter = make(ledger, gpu_type="NVIDIA A100")
     meter.exchanged([ended(run_s=2.0)])
@@ -144,9 +144,7 @@ def test_a_gpu_is_used_for_as_long_as_the_run_unless_it_was_measured():
     assert lines(ledger) == {("acme", "ocr"): Used(attempts=1, run_s=2.0, gpu_s=2.0, idle_s=3.0, idle_gpu_s=3.0)}
 
 
-def test_the_driver_says_what_gpu_it_is(tmp_path: Path):
-    assert gpu_type_of(tmp_path / "gpus") is None
-    device = tmp_path / "gpus" / "0000:01:00.0"
-    device.mkdir(parents=True)
-    (device / "information").write_text("Model: \t\t NVIDIA H200\nIRQ: 1\n")
-    assert gpu_type_of(tmp_path / "gpus") == "NVIDIA H200"
+def test_jobs_of_a_batch_use_their_slot_by_shares():
+    together = {"run_s": 8.0, "slot_s": 2.0, "batch_jobs": 4.0, "cpu_s": 1.0}
+    used = used_by(together, gpus=1)
+    assert (used.run_s, used.gpu_s, used.cpu_s) == (2.0, 2.0, 1.0)

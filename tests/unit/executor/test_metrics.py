@@ -5,12 +5,14 @@ from collections.abc import Callable
 import pytest
 
 from jangada.algorithms.store_memory import MemoryAlgorithmStore
-from jangada.errors import StoreUnavailableError
+from jangada.deployments.gpu import Gpu
+from jangada.errors import ConfigurationError, StoreUnavailableError
+from jangada.executor.devices import FixedDevices
 from jangada.executor.heartbeat import Reports
 from jangada.executor.inbox import Inbox
 from jangada.executor.journal import Journal
 from jangada.executor.messages import PROTOCOL, Hello
-from jangada.executor.metrics import ExecutorMetrics, retry_reason
+from jangada.executor.metrics import ExecutorMetrics, gpu_gauge, retry_reason
 from jangada.executor.metrics_queues import TURN_S, QueueGauges
 from jangada.executor.metrics_stores import measured
 from jangada.executor.metrics_text import Counter, Gauge, Histogram, Page
@@ -72,6 +74,24 @@ def test_an_exchange_is_counted_by_outcome_time_and_size() -> None:
     assert sample(page, "jangada_executor_job_run_seconds_sum") == "2.2"
     assert sample(page, "jangada_executor_job_wait_seconds_count") == "1"
     assert sample(page, 'jangada_executor_batch_jobs_bucket{direction="claimed",le="2"}') == "1"
+
+
+def test_the_memory_of_gpus_is_asked_for_when_the_page_is_read() -> None:
+    gpu = Gpu("GPU-a", "NVIDIA H200", 1000)
+    page = Page([gpu_gauge([gpu], FixedDevices((gpu,), {"GPU-a": 250, "GPU-b": 7}))])
+    assert sample(page, 'jangada_executor_gpu_memory_bytes{gpu="GPU-a",measure="size"}') == str(1000 * 2**20)
+    assert sample(page, 'jangada_executor_gpu_memory_bytes{gpu="GPU-a",measure="used"}') == str(250 * 2**20)
+    assert "GPU-b" not in page.text()
+    assert Page([gpu_gauge([], FixedDevices())]).text() == ""
+
+
+def test_a_driver_that_does_not_answer_takes_no_other_metric_along() -> None:
+    class Broken(FixedDevices):
+        def used_mib(self) -> dict[str, int]:
+            raise ConfigurationError("nvidia-smi does not answer")
+
+    gpu = Gpu("GPU-a", "NVIDIA H200", 1000)
+    assert Page([gpu_gauge([gpu], Broken((gpu,)))]).text() == ""
 
 
 def test_final_statuses_are_counted_on_their_way_to_the_webhooks() -> None:
