@@ -10,7 +10,7 @@ from enum import StrEnum
 from jangada.deployments.deployment import Trust
 from jangada.deployments.gpu import Gpu
 
-HEARTBEAT_S = 2.0
+HEARTBEAT_S = 3.0
 """How often an agent says that its node, and what runs there, is alive."""
 NODE_LEASE_S = 6.0
 """How long that holds. Compared by the clocks of the machines: they are to agree within a second."""

@@ -20,7 +20,7 @@ from jangada.deployments.placement import why_not
 from jangada.deployments.replica import Replica, ReplicaStatus, Wanted
 from jangada.deployments.scaler import Scaler
 from jangada.deployments.store import DeploymentStore
-from jangada.errors import ForbiddenError, NotFoundError
+from jangada.errors import ForbiddenError
 from jangada.jobs.queue import JobQueue
 from jangada.jobs.sweep import Sweeper
 from jangada.nodes.lanes import Lanes
@@ -148,13 +148,6 @@ class NodeAgency:
         replica = self._own(node, replica_id)
         self._lanes.forget(node)
         return replica is not None and self._store.release_replica(replica)
-
-    def deployment(self, node: JoinedNode, name: str) -> Deployment:
-        """One that *node* may run. Raises `NotFoundError`."""
-        for one in self._lanes.of(node, self._lanes.every()):
-            if one.name == name:
-                return one
-        raise NotFoundError(f"there is no deployment {name} for this node")
 
     def _find(self, node: JoinedNode, lane_name: str) -> tuple[Deployment, Lane] | None:
         for one in self._lanes.of(node, self._lanes.every()):

@@ -34,6 +34,13 @@ class Lanes:
             found = {one.name: shared_deployment(one) for one in self._algorithms.page()} | found
         return [found[name] for name in sorted(found)]
 
+    def get(self, name: str) -> Deployment | None:
+        """The deployment of that name, be it one that nobody asked for."""
+        found = self._deployments.get(name)
+        if found is None and (record := self._algorithms.get(name)) is not None:
+            return shared_deployment(record)
+        return found
+
     def of(self, node: JoinedNode, deployments: Iterable[Deployment]) -> list[Deployment]:
         """Those of *deployments* that *node* may run, as it may see them."""
         if node.suspended_for is not None:
@@ -49,13 +56,10 @@ class Lanes:
         if known is not None and now - known[0] < REMEMBERED_S:
             return known[1]
         instant = self._clock()
-        names = {one.lane for one in self._deployments.replicas() if one.node_id == node.id and one.is_live(instant)}
-        lanes = {
-            lane.queue: lane
-            for one in (self.of(node, self.every()) if names else ())
-            for lane in one.lanes
-            if lane.name in names
-        }
+        held = [one for one in self._deployments.replicas() if one.node_id == node.id and one.is_live(instant)]
+        names = {one.lane for one in held}
+        found = [made for name in {one.deployment for one in held} if (made := self.get(name)) is not None]
+        lanes = {lane.queue: lane for one in self.of(node, found) for lane in one.lanes if lane.name in names}
         with self._lock:
             self._queues = {name: each for name, each in self._queues.items() if now - each[0] < REMEMBERED_S}
             self._queues[node.id] = (now, lanes)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from jangada.clock import Clock, utc_now
-from jangada.deployments.deployment import Deployment
 from jangada.deployments.ledger import Entry, UsageLedger
 from jangada.deployments.queues import deployment_of
 from jangada.errors import FieldError, InvalidRequestError
@@ -31,24 +30,21 @@ class NodeUsage:
 
         Raises `InvalidRequestError` for what is no entry.
         """
-        every = {one.name: one for one in self._lanes.every()}
-        mine = {one.name: every[one.name] for one in self._lanes.of(desk.node, every.values())}
-        self._ledger.append([self._entry(desk, values, at, mine) for at, values in enumerate(entries)])
+        lane = self._lanes.held_by(desk.node).get(desk.queue)
+        deployment = deployment_of(desk.queue) or desk.queue if lane is None else lane.deployment
+        own = None if lane is None else self._lanes.get(deployment)
+        # Idle time is billed to who has the deployment for himself, while the node does serve it.
+        owner = None if own is None else own.tenant_id
+        self._ledger.append([self._entry(desk, values, at, deployment, owner) for at, values in enumerate(entries)])
 
-    def _entry(self, desk: Desk, values: Values, at: int, mine: Mapping[str, Deployment]) -> Entry:
+    def _entry(self, desk: Desk, values: Values, at: int, deployment: str, owner: str | None) -> Entry:
         try:
-            deployment = str(values["deployment"])
-            if deployment not in mine:
-                deployment = deployment_of(desk.queue) or desk.queue
             tenant_id = self._work.tenant_of(desk.node, values["tenant"])
-            if tenant_id is None and deployment in mine:
-                # Idle time is billed to who has the deployment for himself.
-                tenant_id = mine[deployment].tenant_id
             return Entry(
                 # Under the node's name: it can repeat its own entries, and touch nobody else's.
                 id=f"{desk.node.id}/{values['id']}",
                 at=self._clock(),
-                tenant_id=tenant_id,
+                tenant_id=tenant_id if tenant_id is not None else owner,
                 deployment=deployment,
                 queue=desk.queue,
                 algorithm=str(values["algorithm"]),

@@ -52,9 +52,10 @@ class RefusedError(Exception):
 class NodeLink:
     """Calls of one node to its platform. Safe to use from several threads."""
 
-    def __init__(self, identity: NodeIdentity) -> None:
+    def __init__(self, identity: NodeIdentity, *, pool: urllib3.PoolManager | None = None) -> None:
+        """Raises `ConfigurationError` for a `ca_file` that holds no certificates. *pool* makes the connections."""
         self.identity = identity
-        self._pool = _pool(identity)
+        self._pool = pool or _pool(identity)
         self._lock = threading.Lock()
         self._token = ""
         self._renew_at = 0.0

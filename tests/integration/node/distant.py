@@ -62,13 +62,16 @@ def join(rig: Rig, url: str, name: str, *options: str, trust: Trust = Trust.TRUS
     return done.stdout.strip()
 
 
-def start(rig: Rig, name: str, *options: str, prefix: Sequence[str] = ()) -> Agent:
-    """The agent of a machine that has joined. It is told nothing of Redis and MongoDB."""
+def start(
+    rig: Rig, name: str, *options: str, prefix: Sequence[str] = (), environ: Mapping[str, str] | None = None
+) -> Agent:
+    """The agent of a machine that has joined. Unless *environ* says so it is told nothing of Redis and MongoDB."""
     home, log = rig.folder / name, rig.folder / f"{name}.log"
+    home.mkdir(exist_ok=True)
     with log.open("ab") as output:
         process = subprocess.Popen(
             [*prefix, *jangada(), "node", "run", "--name", name, "--only-wished", *options],
-            env={**blind(rig), "JANGADA_HOME": str(home)},
+            env={**(environ or blind(rig)), "JANGADA_HOME": str(home)},
             cwd=ROOT,
             stdout=output,
             stderr=output,
