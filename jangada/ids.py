@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 import time
 from datetime import datetime
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_TIME_DIGITS = 10
 _PAIRS = tuple(a + b for a in _ALPHABET for b in _ALPHABET)
 
 
@@ -48,6 +50,17 @@ def new_id(prefix: str) -> str:
 def id_at(prefix: str, instant: datetime) -> str:
     """An id that sorts before those made at *instant* or later and after those made earlier; not one to give away."""
     return f"{prefix}_{_digits(round(instant.timestamp() * 1000) << 80)}"
+
+
+def id_within(prefix: str, whole: str, index: int) -> str:
+    """
+    The id of part *index* (from 0, below 2**24) of what has the id *whole*: the same each time.
+
+    Parts of one whole sort by their index and, among other ids, by the whole's time.
+    """
+    made_at = whole.rpartition("_")[2][:_TIME_DIGITS]
+    chance = int.from_bytes(hashlib.sha256(whole.encode()).digest()[:7], "big") >> 1
+    return f"{prefix}_{made_at}{_digits(chance << 24 | index)[_TIME_DIGITS:]}"
 
 
 def _digits(value: int) -> str:

@@ -105,11 +105,16 @@ class Services:
 
     @_once
     def redis(self) -> RedisConnections:
-        """Connections to Redis."""
-        from jangada.redis_client import connect_redis
+        """Connections to Redis. Raises `ConfigurationError` for one that may lose jobs."""
+        from jangada.redis_client import check_redis, connect_redis
 
         connections = connect_redis(self.settings)
         self._closers.append(connections.close)
+        try:
+            check_redis(connections.commands, self.settings.allow_unsafe_redis)
+        except errors.StoreUnavailableError as error:
+            # It may come later; who needs it waits for it, and an executor looks at it again.
+            _log.warning("redis.away", reason=error.detail)
         return connections
 
     @_once

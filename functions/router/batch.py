@@ -19,6 +19,7 @@ from jangada.errors import (
 )
 from jangada.http.body import is_deeper_than, parse_json, validate
 from jangada.http.render import problem_object
+from jangada.ids import id_within
 from jangada.jobs.job import Job
 from jangada.jobs.view import job_urls
 
@@ -63,15 +64,15 @@ def _lines(body: bytes) -> Iterator[Any]:
         yield value
 
 
-def jobs_of(items: list[Any], submission: Submission, origin: Origin) -> list[Job | JangadaError]:
-    """A job for each item, or why there is none. An item never spoils another."""
+def jobs_of(items: list[Any], submission: Submission, origin: Origin, whole: str) -> list[Job | JangadaError]:
+    """A job for each item, or why there is none. An item never spoils another. Ids are made of *whole*, the batch's."""
     made: list[Job | JangadaError] = []
-    for item in items:
+    for index, item in enumerate(items):
         if isinstance(item, JangadaError):
             made.append(item)
             continue
         try:
-            made.append(submission.job(validate(JobRequest, item), origin))
+            made.append(submission.job(validate(JobRequest, item), origin, id_within("job", whole, index)))
         except StoreUnavailableError:
             raise
         except JangadaError as error:

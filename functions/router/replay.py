@@ -79,19 +79,27 @@ class Replay:
             return _as_accepted(self._jobs.get(memo[len(_JOB) :].decode(), tenant_id)), dict(_REPLAYED)
         return _unpack(memo), dict(_REPLAYED)
 
-    def response(self, tenant_id: str, route: str, body: bytes, make: Callable[[], Memo]) -> Response:
-        """As `job`, for an answer of any kind to the raw *body*."""
+    def response(self, tenant_id: str, route: str, body: bytes, make: Callable[[str], Memo]) -> Response:
+        """
+        As `job`, for an answer of any kind to the raw *body*.
+
+        *make* is given an id, the same each time that an answer got lost: what it makes, it names after that.
+        """
         key = _key()
+        whole = new_id("job")
         if key is None:
-            return make().response
+            return make(whole).response
         scope = _Scope(tenant_id, route, key, hashlib.sha256(body).hexdigest())
-        memo = self._begin(scope)
+        memo = self._begin(scope, whole)
+        if memo is not None and memo[:1] == _AGAIN:
+            whole, memo = memo[len(_AGAIN) :].decode(), None
         if memo is None:
-            answer = self._guarded(scope, make)
+            answer = self._guarded(scope, lambda: make(whole))
             if answer.keep:
                 self._remember(scope, _pack(answer.response))
             else:
-                self._forget(scope)
+                # A store that was away may have heard of some of it: the next request makes the same again.
+                self._store.release(scope.tenant_id, scope.route, scope.key)
             return answer.response
         response = _unpack(memo)
         response.headers.update(_REPLAYED)
@@ -115,7 +123,7 @@ class Replay:
             self._forget(scope)
             raise
 
-    def _begin(self, scope: _Scope, job_id: str | None = None) -> bytes | None:
+    def _begin(self, scope: _Scope, job_id: str) -> bytes | None:
         return self._store.begin(scope.tenant_id, scope.route, scope.key, scope.fingerprint, job_id=job_id)
 
     def _remember(self, scope: _Scope, memo: bytes) -> None:

@@ -94,8 +94,8 @@ def register(app: Flask, parts: Parts) -> None:
         media_type = require_media_type(*_BATCH_TYPES)
         body = read_bytes()
 
-        def make() -> Memo:
-            made = batch.jobs_of(batch.items_of(body, media_type), parts.submission, origin(who))
+        def make(whole: str) -> Memo:
+            made = batch.jobs_of(batch.items_of(body, media_type), parts.submission, origin(who), whole)
             jobs = [one for one in made if isinstance(one, Job)]
             submitted = iter(parts.jobs.submit_many(jobs, limits=parts.limits(who)) if jobs else ())
             results: list[Job | JangadaError] = [next(submitted) if isinstance(one, Job) else one for one in made]

@@ -48,6 +48,12 @@ class ExecutorMetrics(SlotObserver):
         self.jobs = Counter(
             "jangada_executor_jobs_total", "Jobs that got their final status here.", ("status",), _FINAL
         )
+        self.swept = Counter(
+            "jangada_executor_swept_jobs_total",
+            "Jobs of any queue that got their final status from the sweep of this executor.",
+            ("status",),
+            _FINAL,
+        )
         self.attempts = Counter("jangada_executor_attempts_total", "Attempts that ended here, by how.", ("outcome",))
         self.retries = Counter(
             "jangada_executor_retries_total", "Second and later attempts that began here, by why.", ("reason",)
@@ -86,8 +92,8 @@ class ExecutorMetrics(SlotObserver):
     def families(self) -> tuple[Family, ...]:
         """All of it, for a page."""
         return (
-            self.jobs, self.attempts, self.retries, self.lease_losses, self.child_starts, self.wait, self.run,
-            self.setup, self.batches, self.run_batches, self.broken_batches, self.store, self.store_errors,
+            self.jobs, self.swept, self.attempts, self.retries, self.lease_losses, self.child_starts, self.wait,
+            self.run, self.setup, self.batches, self.run_batches, self.broken_batches, self.store, self.store_errors,
         )  # fmt: skip
 
     # --- jobs (on the loop's thread) ----------------------------------------------
@@ -119,6 +125,11 @@ class ExecutorMetrics(SlotObserver):
             notify(event, lease, status)
 
         return told
+
+    def settled(self, event: str, lease: Lease, status: JobStatus | None) -> None:  # noqa: ARG002 - a `Notify`
+        """The sweep gave a job its final status."""
+        if event == "completed" and status is not None:
+            self.swept.add(status.value)
 
     # --- children (by whoever serves the slots) ------------------------------------------
 

@@ -197,6 +197,7 @@ class Executor:
         metrics = ExecutorMetrics()
         batching = terms.batching_of(manifest)
         ran_by = RanBy(manifest.version, settings.image_digest, terms.model)
+        self._swept = metrics.settled
         notify = metrics.notifying(self._connections.notifier())
         self._meter = self._make_meter()
         self._loop = ExecutorLoop(
@@ -226,6 +227,7 @@ class Executor:
         self._journal.info("executor.started", version=self._manifest.version, pid=os.getpid())
         sweeper = self._connections.sweeper(self._queue_name)
         if sweeper is not None:
+            sweeper.notify = self._swept
             sweeper.start()
         self._meter.start()
         try:

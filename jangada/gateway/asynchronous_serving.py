@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from jangada.clock import to_ms, utc_now
 from jangada.errors import StoreUnavailableError
 from jangada.gateway.asynchronous_bodies import Threads
+from jangada.jobs.claims import Claims
 from jangada.jobs.queue import Claimed, Finish, JobQueue, Lease, LeaseState
 from jangada.logs import get_logger
 
@@ -62,6 +63,7 @@ class QueueServer:
         self._name = name
         self._serve = serve
         self._id = server_id
+        self._claims = Claims(queue, name, server_id)
         self._most = most
         self._threads = threads
         self._bells = bells
@@ -118,9 +120,7 @@ class QueueServer:
             return
         # Shielded: a claim whose answer nobody takes would rest until its leases end.
         claiming = asyncio.ensure_future(
-            self._threads.run(
-                self._queue.finish_and_claim, self._name, self._id, want=min(room, 64), settle=16, lease_s=LEASE_S
-            )
+            self._threads.run(self._claims.claim, min(room, 64), settle=16, lease_s=LEASE_S)
         )
         try:
             claimed = await asyncio.shield(claiming)

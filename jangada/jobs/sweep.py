@@ -23,9 +23,10 @@ from typing import Any
 from jangada.clock import Clock, from_ms
 from jangada.errors import JangadaError
 from jangada.ids import id_at
-from jangada.jobs.execution import JobExecution
+from jangada.jobs.execution import JobExecution, Notify
+from jangada.jobs.job import JobStatus
 from jangada.jobs.orders import entry
-from jangada.jobs.queue import JobQueue
+from jangada.jobs.queue import JobQueue, Lease
 from jangada.jobs.store import JobStore
 
 INTERVAL_S = 10.0
@@ -48,6 +49,8 @@ class Swept:
 
     requeued: int = 0
     purged: int = 0
+    settled: int = 0
+    """Jobs that got their final status."""
     queues: frozenset[str] = field(default=frozenset())
     """The queues that have unfinished jobs, as far as the walk saw."""
 
@@ -60,9 +63,12 @@ def sweep_once(
     full: bool = True,
     retention_s: float | None = None,
     clock: Clock | None = None,
+    notify: Notify = lambda _event, _lease, _status: None,
 ) -> Swept:
     """
     Sweep now, whoever else does: every step is conditional, so two at once do no harm.
+
+    *notify* is told of each job that got its final status, as an executor's is.
 
     *full*: look at all unfinished jobs, else at those of the last minute. Without
     *retention_s* nothing is purged. Time is the queue's unless there is a *clock*: on a
@@ -72,14 +78,21 @@ def sweep_once(
     """
     now = from_ms(queue.now_ms()) if clock is None else clock()
     requeued, seen = _walk(queue, store, now, full=full)
+    settled = 0
+
+    def told(event: str, lease: Lease, status: JobStatus | None) -> None:
+        nonlocal settled
+        settled += 1
+        notify(event, lease, status)
+
     for name in sorted({*queue_names, *seen}):
-        JobExecution(queue, store, queue_name=name, executor_id="sweep", clock=lambda: now).exchange(
+        JobExecution(queue, store, queue_name=name, executor_id="sweep", clock=lambda: now, notify=told).exchange(
             want=0, settle=_PAGE
         )
     purged = 0
     if retention_s is not None:
         purged = store.purge(completed_before=now - timedelta(seconds=retention_s), limit=_PAGE)
-    return Swept(requeued, purged, frozenset(seen))
+    return Swept(requeued, purged, settled, frozenset(seen))
 
 
 def _walk(queue: JobQueue, store: JobStore, now: datetime, *, full: bool) -> tuple[int, set[str]]:
@@ -144,6 +157,8 @@ class Sweeper:
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._owes_walk = False
+        self.notify: Notify = lambda _event, _lease, _status: None
+        """Told of each job that got its final status; to be set before `start`."""
 
     def start(self) -> None:
         """Begin, with a first sweep at once."""
@@ -173,6 +188,7 @@ class Sweeper:
             full=full,
             retention_s=self._retention_s if purge else None,
             clock=self._clock,
+            notify=self.notify,
         )
         self._owes_walk = False
         self._names |= swept.queues
@@ -189,8 +205,8 @@ class Sweeper:
                 _log().warning("sweep.failed", error=str(error))
                 wait_s = min(2.0, self._interval_s)
                 continue
-            if swept is not None and (swept.requeued or swept.purged):
-                _log().info("sweep.done", requeued=swept.requeued, purged=swept.purged)
+            if swept is not None and (swept.requeued or swept.purged or swept.settled):
+                _log().info("sweep.done", requeued=swept.requeued, purged=swept.purged, settled=swept.settled)
 
 
 def _log() -> Any:

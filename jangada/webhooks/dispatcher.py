@@ -16,6 +16,7 @@ import structlog
 from jangada.clock import Clock, to_ms, utc_now
 from jangada.errors import StoreUnavailableError
 from jangada.ids import new_id
+from jangada.jobs.claims import Claims
 from jangada.jobs.queue import Finish, JobQueue, Lease, LeaseAction, LeaseState
 from jangada.webhooks.delivery import DeliveryState
 from jangada.webhooks.lanes import Held, Lanes
@@ -50,6 +51,7 @@ class WebhookDispatcher:
         self._idle_s = idle_s
         self._clock = clock
         self._name = new_id("whk")
+        self._claims = Claims(queue, QUEUE, self._name)
         self._lanes = Lanes(per_endpoint=per_endpoint, per_tenant=max(per_endpoint, senders // 2))
         self._held: dict[str, Held] = {}
         self._changed = threading.Condition()
@@ -95,7 +97,7 @@ class WebhookDispatcher:
             with self._changed:
                 self._changed.wait_for(lambda: len(self._held) < self._hold or self._stopping.is_set(), _LOOK_AGAIN_S)
             return
-        claimed = self._queue.finish_and_claim(QUEUE, self._name, want=min(room, 32), settle=32, lease_s=LEASE_S)
+        claimed = self._claims.claim(min(room, 32), settle=32, lease_s=LEASE_S)
         for lease in claimed.leases:
             self._take(lease)
         if not claimed.leases:

@@ -4,6 +4,8 @@ import threading
 
 import pytest
 
+from jangada.errors import StoreUnavailableError
+
 ECHO = {"algorithm": "echo", "input": {"text": "olá"}}
 
 
@@ -86,6 +88,29 @@ def test_a_batch_is_replayed_whole(api):
     assert again.json == first.json
     assert again.headers["Idempotent-Replayed"] == "true"
     assert api.services.queue.stats("echo").jobs == 1
+
+
+def test_a_batch_whose_answer_was_lost_is_made_once(api):
+    items = [ECHO, {"algorithm": "nope"}, ECHO]
+    remember, lost = api.services.idempotency.remember, []
+
+    def dies(*args):
+        lost.append(args)
+        raise StoreUnavailableError("the process died here")
+
+    api.services.idempotency.remember = dies
+    assert api.post("/v1/jobs/batch", items, Idempotency_Key="k-1").status_code == 503
+    api.services.idempotency.remember = remember
+    assert lost
+    assert api.services.queue.stats("echo").jobs == 2
+    tenant_id, route, key = lost[0][:3]
+    # Ten seconds without an answer, and the first request is taken for dead.
+    api.services.idempotency.release(tenant_id, route, key)
+    again = api.post("/v1/jobs/batch", items, Idempotency_Key="k-1")
+    assert [one["status"] for one in again.json["data"]] == [202, 404, 202]
+    assert api.services.queue.stats("echo").jobs == 2
+    ids = [one["job"]["id"] for one in again.json["data"] if one["status"] == 202]
+    assert [api.get(f"/v1/jobs/{job_id}").json["id"] for job_id in ids] == ids == sorted(ids)
 
 
 @pytest.mark.parametrize("key", ["", '""', "x" * 256, "käse", "a\tb"])

@@ -5,13 +5,17 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from typing import Any
 
 import pytest
 
+from jangada.errors import StoreUnavailableError
+from jangada.jobs.claims import Claims
 from jangada.jobs.job import Priority
 from jangada.jobs.queue import (
     Admission,
     CancelResult,
+    Claimed,
     Finish,
     JobQueue,
     Lease,
@@ -350,6 +354,23 @@ class TestALostAnswer:
         sent = put(queue, 2)
         claim(queue, 1, token="t1")
         assert ids(claim(queue, 1, token="t2", again=True)) == sent[1:]
+
+    def test_who_is_no_executor_loses_nothing_either(self, queue: JobQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+        sent = put(queue, 3)
+        claims = Claims(queue, Q, "whk_1")
+        call = queue.finish_and_claim
+
+        def cut_off(*arguments: Any, **options: Any) -> Claimed:
+            call(*arguments, **options)
+            raise StoreUnavailableError("the answer is lost")
+
+        monkeypatch.setattr(queue, "finish_and_claim", cut_off)
+        with pytest.raises(StoreUnavailableError):
+            claims.claim(2, settle=0, lease_s=15)
+        monkeypatch.undo()
+        again = claims.claim(2, settle=0, lease_s=15).leases
+        assert [(lease.job_id, lease.attempt) for lease in again] == [(job_id, 1) for job_id in sent[:2]]
+        assert ids(claims.claim(2, settle=0, lease_s=15).leases) == sent[2:]
 
     def test_what_was_given_up_since_is_not_handed_out_twice(self, turned: Turned) -> None:
         queue = turned.queue

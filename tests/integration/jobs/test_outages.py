@@ -24,6 +24,8 @@ from jangada.jobs.store_mongo import MongoJobStore
 from jangada.jobs.sweep import sweep_once
 from jangada.mongo_client import open_mongo
 from jangada.redis_client import RedisConnections, check_redis, open_redis
+from jangada.settings import Settings
+from jangada.wiring import Services
 from tests.servers import MongoServer, RedisServer, started, until
 
 Q = "toy"
@@ -142,6 +144,18 @@ def test_an_unsafe_redis_is_refused_with_the_remedy(redis: RedisServer, connecti
     connections.commands.config_set("appendonly", "no")
     with pytest.raises(ConfigurationError, match="appendonly yes"):
         check_redis(connections.commands)
+
+
+def test_the_functions_refuse_it_as_well(redis: RedisServer, connections: RedisConnections) -> None:
+    connections.commands.config_set("appendonly", "no")
+    services = Services.from_settings(Settings.from_env({"JANGADA_REDIS_URL": redis.url}))
+    with pytest.raises(ConfigurationError, match="appendonly yes"):
+        services.queue.stats(Q)
+    services.close()
+    unsafe = {"JANGADA_REDIS_URL": redis.url, "JANGADA_ALLOW_UNSAFE_REDIS": "true"}
+    services = Services.from_settings(Settings.from_env(unsafe))
+    assert services.queue.stats(Q).jobs == 0
+    services.close()
 
 
 def test_a_full_redis_refuses_with_a_retryable_error(connections: RedisConnections) -> None:

@@ -76,6 +76,14 @@ def test_an_exchange_is_counted_by_outcome_time_and_size() -> None:
     assert sample(page, 'jangada_executor_batch_jobs_bucket{direction="claimed",le="2"}') == "1"
 
 
+def test_what_the_sweep_settled_counts_apart() -> None:
+    metrics = ExecutorMetrics()
+    metrics.settled("completed", lease(), JobStatus.EXPIRED)
+    page = Page(metrics.families)
+    assert sample(page, 'jangada_executor_swept_jobs_total{status="expired"}') == "1"
+    assert sample(page, 'jangada_executor_jobs_total{status="expired"}') == "0"
+
+
 def test_the_memory_of_gpus_is_asked_for_when_the_page_is_read() -> None:
     gpu = Gpu("GPU-a", "NVIDIA H200", 1000)
     page = Page([gpu_gauge([gpu], FixedDevices((gpu,), {"GPU-a": 250, "GPU-b": 7}))])

@@ -143,3 +143,19 @@ def test_the_clock_is_the_queues_whatever_the_sweepers_machine_thinks() -> None:
     sweeper = Sweeper(desk.queue, desk.store, retention_s=3600.0)
     assert sweeper.turn() == Swept(requeued=1, purged=0, queues=frozenset({QUEUE}))
     assert desk.get(kept).status is JobStatus.SUCCEEDED
+
+
+def test_whoever_sweeps_is_told_of_the_jobs_that_it_settled() -> None:
+    desk = Desk()
+    job = desk.submit(expires_at=desk.clock() + timedelta(seconds=5))
+    desk.turn(11)
+    told: list[tuple[str, str, JobStatus | None]] = []
+    swept = sweep_once(
+        desk.queue,
+        desk.store,
+        [QUEUE],
+        clock=desk.clock,
+        notify=lambda event, lease, status: told.append((event, lease.job_id, status)),
+    )
+    assert told == [("completed", job.id, JobStatus.EXPIRED)]
+    assert swept.settled == 1
