@@ -95,6 +95,36 @@ class Lab:
         assert done.returncode == 0, done.stderr
         assert saving.returncode == 0, images
 
+    @property
+    def identity(self) -> Path:
+        """The private key that opens backups: here, and on no server."""
+        return self.folder / "identity.txt"
+
+    def make_identity(self) -> str:
+        """Its public key."""
+        subprocess.run(["age-keygen", "-o", self.identity], check=True, capture_output=True)
+        made = subprocess.run(["age-keygen", "-y", self.identity], check=True, capture_output=True, text=True)
+        return made.stdout.strip()
+
+    def pause(self, server: str) -> None:
+        """Connected, and silent. What its Engine runs is in cgroups of this machine, and is paused by itself."""
+        self.run(server, "docker ps --quiet | xargs -r docker pause")
+        docker("pause", self._container(server))
+
+    def unpause(self, server: str) -> None:
+        """Where it was."""
+        docker("unpause", self._container(server))
+        self.run(server, "docker ps --quiet --filter status=paused | xargs -r docker unpause")
+
+    def kill(self, server: str) -> None:
+        """As when its power is cut."""
+        docker("kill", self._container(server))
+
+    def start_again(self, server: str) -> None:
+        """After `kill`: it boots, with what its disk has."""
+        docker("start", self._container(server))
+        until(lambda: self._is_up(server), 60, 0.3)
+
     def close(self) -> None:
         for server in self._servers:
             name = self._container(server)
