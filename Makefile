@@ -52,7 +52,7 @@ test-e2e: install  ## Stories through the public API of an embedded platform
 	$(PYTEST) tests/e2e $(ARGS)
 
 test-lab: install  ## Servers (containers) from nothing to a running platform and back, the whole story (docs/deploy.md)
-	LAB=full $(PYTEST) tests/integration/terraform $(ARGS)
+	LAB=full $(PYTEST) tests/integration/terraform -s $(ARGS)
 
 chaos: install  ## Break everything for ten minutes, at moments that a seed decides, then count (CHAOS_SEED, CHAOS_SECONDS)
 	CHAOS_SECONDS=$${CHAOS_SECONDS:-600} $(PYTEST) tests/chaos/test_chaos.py -s $(ARGS)
