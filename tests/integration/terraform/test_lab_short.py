@@ -17,9 +17,9 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
+    requires_docker()
     for program in ("terraform", "ssh", "debootstrap", "age"):
         requires_program(program)
-    requires_docker()
     make_images("text-langid")
     with tempfile.TemporaryDirectory() as folder:
         lab = Lab(Path(folder))
