@@ -62,8 +62,7 @@ class BellLine:
         try:
             if self._connection is None:
                 self._connection = self._pool.get_connection()
-            parts = [part for each in commands for part in as_sent(self._connection, each)]
-            self._connection.send_packed_command(parts)
+            self._connection.send_packed_command(as_sent(self._connection, *commands))
         except RedisError as error:
             self.close()
             raise translate(error) from error

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import redis
@@ -68,7 +68,7 @@ class QuickCommands:
         answers: list[Any] = []
         refused: ResponseError | None = None
         try:
-            connection.send_packed_command([part for each in commands for part in as_sent(connection, each)])
+            connection.send_packed_command(as_sent(connection, *commands))
             for _ in commands:
                 try:
                     answers.append(connection.read_response())
@@ -102,15 +102,15 @@ class QuickCommands:
         return connection
 
 
-def as_sent(connection: Any, arguments: Sequence[Any]) -> list[bytes]:
-    """The command as it is sent."""
+def as_sent(connection: Any, *commands: Sequence[Any]) -> list[bytes]:
+    """*commands* as they are sent: in one piece, which is one call of the kernel here and one look of the server's."""
     if hiredis is not None:
         try:
-            return [hiredis.pack_command(tuple(arguments))]
+            return [b"".join([hiredis.pack_command(tuple(each)) for each in commands])]
         except TypeError:
             # An argument of another kind, which redis-py knows how to say, or to refuse.
             pass
-    return cast(list[bytes], connection.pack_command(*arguments))
+    return [b"".join([part for each in commands for part in connection.pack_command(*each)])]
 
 
 def _is_clean(connection: Any) -> bool:
