@@ -12,7 +12,7 @@ from network import build
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from tokenizers import Tokenizer
 
-from jangada.algorithms.authoring import AlgorithmFailure, Context
+from jangada.algorithms.authoring import Context, SetupContext
 
 MAX_TOKENS = 256
 """What the model was trained to read at once; more is cut off and reported."""
@@ -42,42 +42,51 @@ class Out(BaseModel):
 class TextEmbed:
     """See the module."""
 
-    def setup(self) -> None:
-        """Build and load the network; 0.5 s. Raises when a GPU was promised and does not work."""
+    def setup(self, context: SetupContext) -> None:
+        """Build and load the network; 0.5 s. Raises when a GPU is required and does not work."""
         folder = get_model_path()
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(MAX_TOKENS)
-        available = onnxruntime.get_available_providers()
-        # The CPU wheel lists other providers too, so the first entry proves nothing.
-        wanted = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available]
+        providers = context.device.onnx_providers(onnxruntime.get_available_providers())
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = int(os.environ.get("JANGADA_INTRA_THREADS", "1"))
         options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(build(folder), options, providers=wanted)
-        # A listed provider may still fail to load, and the session falls back without a word.
-        if self._session.get_providers()[0] != wanted[0]:
-            raise AlgorithmFailure(f"{wanted[0]} is installed but does not load", retryable=True)
-        self._device = "cuda" if wanted[0].startswith("CUDA") else "cpu"
+        self._session = onnxruntime.InferenceSession(build(folder), options, providers=providers)
+        self._device = context.device.of_onnx(self._session)
+        self.texts_at_once = _GPU_BATCH if self._device == "cuda" else 1
         self._embed([[101, 102]])
 
     def run(self, input: In, context: Context) -> Out:
-        """Embed the texts. Batches gain nothing on a CPU (measured), so there each text runs by itself."""
-        encodings = self._tokenizer.encode_batch(input.texts)
-        order = sorted(range(len(encodings)), key=lambda index: len(encodings[index].ids))
-        vectors: list[list[float]] = [[]] * len(encodings)
-        step = _GPU_BATCH if self._device == "cuda" else 1
-        for start in range(0, len(order), step):
-            context.raise_if_canceled()
-            chunk = order[start : start + step]
-            for index, vector in zip(chunk, self._embed([encodings[index].ids for index in chunk]), strict=True):
-                vectors[index] = [round(float(value), 6) for value in vector]
-        return Out(
-            dim=DIMENSIONS,
-            vectors=vectors,
-            truncated=[bool(encoding.overflowing) for encoding in encodings],
-            device=self._device,
-        )
+        """Embed the texts of one job."""
+        (out,) = self.run_batch([input], [context])
+        return out
+
+    def run_batch(self, inputs: list[In], contexts: list[Context]) -> list[Out]:
+        """
+        Embed the texts of several jobs, those of like length at once: padding is work for nothing.
+
+        On a CPU each text runs by itself all the same, as that gains nothing there (`benchmarks/executor/batching.py`).
+        """
+        encodings = [self._tokenizer.encode_batch(each.texts) for each in inputs]
+        places = [(job, row) for job, rows in enumerate(encodings) for row in range(len(rows))]
+        places.sort(key=lambda place: len(encodings[place[0]][place[1]].ids))
+        vectors: list[list[list[float]]] = [[[]] * len(rows) for rows in encodings]
+        for start in range(0, len(places), self.texts_at_once):
+            contexts[0].raise_if_canceled()
+            chunk = places[start : start + self.texts_at_once]
+            found = self._embed([encodings[job][row].ids for job, row in chunk])
+            for (job, row), vector in zip(chunk, found, strict=True):
+                vectors[job][row] = [round(float(value), 6) for value in vector]
+        return [
+            Out(
+                dim=DIMENSIONS,
+                vectors=of_one,
+                truncated=[bool(encoding.overflowing) for encoding in rows],
+                device=self._device,
+            )
+            for of_one, rows in zip(vectors, encodings, strict=True)
+        ]
 
     def _embed(self, ids: list[list[int]]) -> np.ndarray:
         longest = max(map(len, ids))

@@ -17,6 +17,8 @@ from jangada.algorithms.batching import LONGEST_WAIT_MS, MOST_TOGETHER, Batching
 from jangada.errors import ConfigurationError
 
 MANIFEST_NAME = "executor.yml"
+REQUIREMENTS = "requirements.txt"
+GPU_REQUIREMENTS = "requirements-gpu.txt"
 
 Device = Literal["cpu", "gpu", "cpu+gpu"]
 DEVICES: tuple[Device, ...] = ("cpu", "gpu", "cpu+gpu")
@@ -77,8 +79,17 @@ class AlgorithmManifest:
     @property
     def requirements(self) -> tuple[Path, ...]:
         """The requirements files that exist: its own and those of the shared folders."""
-        files = (folder / "requirements.txt" for folder in (self.folder, *self.shared_folders))
-        return tuple(file for file in files if file.is_file())
+        return self.requirements_for(gpu=False)
+
+    def requirements_for(self, *, gpu: bool) -> tuple[Path, ...]:
+        """The same; with *gpu* a folder's ``requirements-gpu.txt``, where there is one, takes the other's place."""
+        names = (GPU_REQUIREMENTS, REQUIREMENTS) if gpu else (REQUIREMENTS,)
+        found = []
+        for folder in (self.folder, *self.shared_folders):
+            file = next((folder / name for name in names if (folder / name).is_file()), None)
+            if file is not None:
+                found.append(file)
+        return tuple(found)
 
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -229,17 +240,40 @@ def _parse(file: Path, document: dict[Any, Any], keys: dict[str, _Key], prefix: 
 
 
 def find_algorithms(directory: Path) -> dict[str, AlgorithmManifest]:
-    """Every algorithm in *directory* by name, sorted; two of one name are a `ConfigurationError`."""
-    found: dict[str, AlgorithmManifest] = {}
+    """The newest version of every algorithm in *directory* by name, sorted; see `find_versions`."""
+    return {name: versions[0] for name, versions in find_versions(directory).items()}
+
+
+def find_versions(directory: Path) -> dict[str, tuple[AlgorithmManifest, ...]]:
+    """
+    Every algorithm in *directory* by name, sorted, with its versions, newest first.
+
+    Each version has a folder of its own, whatever that is called. One version twice
+    is a `ConfigurationError`.
+    """
+    found: dict[str, dict[str, AlgorithmManifest]] = {}
     if not directory.is_dir():
         raise ConfigurationError(f"{directory}: no such folder (algorithms are looked for there)")
     for folder in sorted(directory.iterdir()):
         if not (folder / MANIFEST_NAME).is_file():
             continue
         manifest = load_manifest(folder)
-        if manifest.name in found:
+        versions = found.setdefault(manifest.name, {})
+        if manifest.version in versions:
             raise ConfigurationError(
-                f"{folder / MANIFEST_NAME}: name: {manifest.name!r} is also in {found[manifest.name].folder}"
+                f"{folder / MANIFEST_NAME}: version {manifest.version} of {manifest.name!r} "
+                f"is also in {versions[manifest.version].folder}"
             )
-        found[manifest.name] = manifest
-    return dict(sorted(found.items()))
+        versions[manifest.version] = manifest
+    return {
+        name: tuple(sorted(versions.values(), key=lambda one: precedence(one.version), reverse=True))
+        for name, versions in sorted(found.items())
+    }
+
+
+def precedence(version: str) -> tuple[Any, ...]:
+    """What versions are ordered by (semver.org, 11): a release comes after what came before it."""
+    core, dash, before = version.partition("+")[0].partition("-")
+    # Numbers come before words, and what is shorter before what goes on.
+    parts = [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in before.split(".") if part]
+    return (*map(int, core.split(".")), not dash, tuple(parts))

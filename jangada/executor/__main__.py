@@ -77,14 +77,15 @@ def _run(options: argparse.Namespace, settings: Settings, manifest: AlgorithmMan
             "start the container with --gpus",
             file=sys.stderr,
         )
+    # A look at its schemas is to take no GPU from anybody, where it can do without.
+    uses_gpu = placing.has_gpu and not (options.describe and manifest.device != "gpu")
     python = Path(sys.executable)
     if not options.no_env:
-        python = start.environment(manifest, settings, quiet=options.describe)
+        python = start.environment(manifest, settings, quiet=options.describe, gpu=uses_gpu)
     if options.env_only:
         return 0
     if options.describe:
-        # A look at its schemas is to take no GPU from anybody, where it can do without.
-        devices = placing.devices if manifest.device == "gpu" else (SlotDevice(),)
+        devices = placing.devices if uses_gpu else (SlotDevice(),)
         found = start.describe(manifest, python, settings, devices)
         sys.stdout.write(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
         return 0

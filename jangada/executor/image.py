@@ -16,7 +16,6 @@ from pathlib import Path
 from jangada.algorithms.manifest import AlgorithmManifest, load_manifest
 from jangada.errors import ConfigurationError
 
-GPU_REQUIREMENTS = "requirements-gpu.txt"
 _LEAVE_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", ".venv", "tests")
 
 
@@ -33,12 +32,9 @@ def stage_image(manifest: AlgorithmManifest, stage: Path, *, gpu: bool = False) 
         shutil.copytree(folder, executors / folder.name, ignore=_LEAVE_OUT, dirs_exist_ok=True)
     (stage / "main").symlink_to(Path("executors") / manifest.folder.name)
     wanted = []
-    for folder in folders:
-        special, plain = folder / GPU_REQUIREMENTS, folder / "requirements.txt"
-        file = special if gpu and special.is_file() else plain
-        if file.is_file():
-            text = file.read_text(encoding="utf-8").rstrip()
-            wanted += [_at(executors / manifest.folder.name, line) for line in text.splitlines()]
+    for file in manifest.requirements_for(gpu=gpu):
+        text = file.read_text(encoding="utf-8").rstrip()
+        wanted += [_at(executors / manifest.folder.name, line) for line in text.splitlines()]
     (stage / "requirements.txt").write_text("\n".join(wanted) + "\n", encoding="utf-8")
     (stage / "apt.txt").write_text("".join(f"{name}\n" for name in manifest.apt), encoding="utf-8")
 

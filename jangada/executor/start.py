@@ -42,14 +42,14 @@ CHILD_SETTINGS = ("JANGADA_OCR_ENGINE", "JANGADA_ALLOW_CPU", "JANGADA_HOME")
 SECRET_NAMES = ("MONGO", "REDIS_URL", "PASSWORD", "SECRET", "TOKEN", "API_KEY", "CREDENTIAL", "PRIVATE_KEY")
 
 
-def environment(manifest: AlgorithmManifest, settings: Settings, *, quiet: bool = False) -> Path:
+def environment(manifest: AlgorithmManifest, settings: Settings, *, quiet: bool = False, gpu: bool = False) -> Path:
     """The Python of *manifest*'s environment, built when it is missing; says on standard error what it does."""
     envs = (settings.test_envs or settings.home / "envs").resolve()
-    if is_built(manifest, envs) or quiet:
-        return ensure_environment(manifest, envs)
+    if is_built(manifest, envs, gpu=gpu) or quiet:
+        return ensure_environment(manifest, envs, gpu=gpu)
     began = time.monotonic()
     _say(f"building the environment of {manifest.name}")
-    python = ensure_environment(manifest, envs, lambda line: _say(f"  {line}"))
+    python = ensure_environment(manifest, envs, lambda line: _say(f"  {line}"), gpu=gpu)
     _say(f"built the environment of {manifest.name} in {time.monotonic() - began:.1f} s")
     return python
 

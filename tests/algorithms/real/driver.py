@@ -9,6 +9,7 @@ or ``{"error": {"code", "message"}}``. The first line out says how long `setup` 
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import sys
@@ -31,10 +32,10 @@ def main(name: str) -> None:
     started = time.process_time()
     import algorithm as module
 
-    from jangada.algorithms.authoring import AlgorithmFailure, Context, File, JobCanceled
+    from jangada.algorithms.authoring import AlgorithmFailure, Context, File, JobCanceled, SetupContext
 
     algorithm = getattr(module, class_name)()
-    algorithm.setup()
+    algorithm.setup(*([SetupContext()] if inspect.signature(algorithm.setup).parameters else []))
     print(
         json.dumps(
             {

@@ -57,3 +57,14 @@ def test_a_child_sees_no_address_and_no_secret() -> None:
         "OMP_NUM_THREADS": "1",
     }
     assert child_environ(environ) == {"PATH": "/bin", "JANGADA_OCR_ENGINE": "rapidocr", "OMP_NUM_THREADS": "1"}
+
+
+def test_an_environment_for_a_gpu_is_another_only_where_its_requirements_are(tmp_path: Path) -> None:
+    manifest = manifest_in(tmp_path, "onnxruntime==1\n")
+    plain = environment_folder(manifest, tmp_path)
+    assert environment_folder(manifest, tmp_path, gpu=True) == plain
+    (manifest.folder / "requirements-gpu.txt").write_text("onnxruntime-gpu==1\n")
+    special = environment_folder(manifest, tmp_path, gpu=True)
+    assert environment_folder(manifest, tmp_path) == plain
+    # Of another name, so that neither is removed as an old one of the other.
+    assert special.name.startswith(f"{manifest.name}-gpu-")
