@@ -303,6 +303,10 @@ def test_the_alerts_on_servers_fire_when_they_must(tmp_path):
         # No limit is no alert.
         fires("JangadaRedisMemoryAlmostFull", "9m", redis(0), 0),
         fires("JangadaRedisNotWritten", "9m", {"redis_aof_last_write_status": "0x9"}, 1),
+        fires("JangadaBackupFailed", "1m", {"jangada_backup_failed": "1x9"}, 1),
+        fires("JangadaBackupFailed", "1m", {"jangada_backup_failed": "0x9"}, 0),
+        fires("JangadaBackupTooOld", "37h", {"jangada_backup_verified_timestamp_seconds": "0x2400"}, 1),
+        fires("JangadaBackupTooOld", "35h", {"jangada_backup_verified_timestamp_seconds": "0x2400"}, 0),
     ]
     file = tmp_path / "tests.yml"
     file.write_text(yaml.safe_dump({"rule_files": ["servers.yml"], "evaluation_interval": "1m", "tests": cases}))
