@@ -14,8 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jangada.algorithms.manifest import AlgorithmManifest
+from jangada.algorithms.manifest import AlgorithmManifest, load_manifest
+from jangada.deployments.deployment import Lane
 from jangada.deployments.node import Engine
+from jangada.errors import ConfigurationError
 from jangada.node.engine import Condition, EngineError, Order, Report, Seen, executor_options, read_report
 
 WRONG_USAGE = 2
@@ -49,17 +51,22 @@ class ProcessEngine:
     kind = Engine.PROCESS
 
     def __init__(
-        self, manifests: Mapping[str, AlgorithmManifest], environ: Mapping[str, str], *, logs: Path, run_dir: Path
+        self,
+        versions: Mapping[str, Sequence[AlgorithmManifest]],
+        environ: Mapping[str, str],
+        *,
+        logs: Path,
+        run_dir: Path,
     ) -> None:
-        self._manifests = dict(manifests)
+        self._versions = dict(versions)
         self._environ = {name: value for name, value in environ.items() if name != "JANGADA_METRICS_LISTEN"}
         self._logs = logs
         self._run_dir = run_dir / "executors"
         self._replicas: dict[str, _Replica] = {}
 
     def algorithms(self) -> Mapping[str, tuple[str, ...]]:
-        """Those whose folders lie here."""
-        return {name: (manifest.version,) for name, manifest in self._manifests.items()}
+        """Those whose folders lie here, the newest version first."""
+        return {name: tuple(one.version for one in versions) for name, versions in self._versions.items()}
 
     def adopt(self, replicas: Sequence[str]) -> list[str]:  # noqa: ARG002 - none can have outlived its agent
         """None: they end with their agent."""
@@ -68,9 +75,7 @@ class ProcessEngine:
 
     def start(self, order: Order) -> None:
         """See `ReplicaEngine.start`."""
-        manifest = self._manifests.get(order.lane.algorithm)
-        if manifest is None:
-            raise EngineError(f"this node has no algorithm {order.lane.algorithm}")
+        folder = self._folder_of(order.lane)
         self._run_dir.mkdir(parents=True, exist_ok=True)
         ready_file = self._run_dir / order.replica.id
         # One log for each place: the next replica there writes on, and restarts do not fill the disk with files.
@@ -79,7 +84,7 @@ class ProcessEngine:
             with log.open("ab") as output:
                 process = subprocess.Popen(
                     [
-                        sys.executable, "-m", "jangada.executor", str(manifest.folder),
+                        sys.executable, "-m", "jangada.executor", str(folder),
                         *executor_options(order, ready_file=ready_file),
                     ],
                     env=self._environ | gpu_environ(order),
@@ -92,6 +97,24 @@ class ProcessEngine:
         except (OSError, subprocess.SubprocessError) as error:
             raise EngineError(f"cannot start an executor: {error}") from error
         self._replicas[order.replica.id] = _Replica(process, ready_file, log)
+
+    def _folder_of(self, lane: Lane) -> Path:
+        """Where the wished version lies; the newest, where none is wished. Raises `EngineError`."""
+        versions = self._versions.get(lane.algorithm, ())
+        wished = lane.algorithm_version
+        known = next((one for one in versions if wished in {None, one.version}), None)
+        if known is None:
+            of = "" if wished is None else f"version {wished} of "
+            raise EngineError(f"this node has no {of}algorithm {lane.algorithm}")
+        try:
+            found = load_manifest(known.folder)
+        except ConfigurationError as error:
+            raise EngineError(error.detail) from error
+        # An author may have gone on writing since the agent was started.
+        if found.name != lane.algorithm or wished not in {None, found.version}:
+            lies = f"{known.folder} holds version {found.version} of {found.name} by now"
+            raise EngineError(f"{lies}, not {known.version} of {lane.algorithm}: start the agent again")
+        return known.folder
 
     def look(self) -> dict[str, Seen]:
         """See `ReplicaEngine.look`."""

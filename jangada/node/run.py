@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from jangada.algorithms.manifest import AlgorithmManifest, find_algorithms
+from jangada.algorithms.manifest import AlgorithmManifest, find_versions
 from jangada.algorithms.store import AlgorithmStore
 from jangada.clock import utc_now
 from jangada.deployments.deployment import Deployment
@@ -38,6 +38,9 @@ from jangada.node.metrics import NodeMetrics
 from jangada.settings import Settings
 
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+Versions = tuple[AlgorithmManifest, ...]
+"""Those of one algorithm, newest first."""
 
 _log = get_logger()
 
@@ -182,20 +185,21 @@ def _every(store: DeploymentStore, algorithms: AlgorithmStore) -> list[Deploymen
 def _catalog(
     options: NodeOptions,
     platform: DirectPlatform | JoinedPlatform,
-    manifests: Mapping[str, AlgorithmManifest],
+    manifests: Mapping[str, Versions],
     environ: Mapping[str, str],
 ) -> Catalog:
     def say_ready() -> None:
         if options.ready_file is not None:
             options.ready_file.write_text(f"{os.getpid()}\n", encoding="utf-8")
 
-    mine = [] if options.only_wished or options.engine is not Engine.PROCESS else list(manifests.values())
+    newest = [versions[0] for versions in manifests.values()]
+    mine = [] if options.only_wished or options.engine is not Engine.PROCESS else newest
     return Catalog(platform.algorithms, mine, environ, say_ready)
 
 
-def _manifests(settings: Settings, only: Sequence[str]) -> dict[str, AlgorithmManifest]:
+def _manifests(settings: Settings, only: Sequence[str]) -> dict[str, Versions]:
     folder = (settings.algorithms_dir or Path("executors")).resolve()
-    found = find_algorithms(folder) if folder.is_dir() else {}
+    found = find_versions(folder) if folder.is_dir() else {}
     for name in only:
         if name not in found:
             raise ConfigurationError(f"no algorithm {name} in {folder}; there are: {', '.join(found) or 'none'}")
@@ -206,7 +210,7 @@ def _engine(
     settings: Settings,
     options: NodeOptions,
     platform: DirectPlatform | JoinedPlatform,
-    manifests: Mapping[str, AlgorithmManifest],
+    manifests: Mapping[str, Versions],
     environ: Mapping[str, str],
 ) -> ReplicaEngine:
     home = settings.home.expanduser().resolve()
@@ -220,14 +224,15 @@ def _engine(
     from jangada.node.docker_spec import ContainerSpec
     from jangada.node.engine_docker import DockerEngine
 
-    images = {name: manifest.image for name, manifest in manifests.items() if manifest.image} | dict(options.images)
+    newest = {name: versions[0] for name, versions in manifests.items()}
+    images = {name: manifest.image for name, manifest in newest.items() if manifest.image} | dict(options.images)
     if not images:
         raise ConfigurationError("no image to run: --image ALGORITHM=IMAGE, or `image:` in an executor.yml")
     return DockerEngine(
         ContainerSpec(
             node_id=platform.node_id,
             images=images,
-            versions={name: (manifest.version,) for name, manifest in manifests.items()},
+            versions={name: (manifest.version,) for name, manifest in newest.items()},
             environ=environ,
             redis_url=settings.redis_url,
             mongo_url=settings.mongo_url,

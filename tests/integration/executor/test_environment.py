@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import threading
+import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -54,7 +57,7 @@ def test_two_algorithms_use_conflicting_versions_of_one_library_side_by_side(
             raise
     monkeypatch.setattr(
         "jangada.executor.start.recipe",
-        lambda manifest, _python, package, settings: recipe(manifest, pythons[manifest.folder.name], package, settings),
+        lambda manifest, _python, *rest: recipe(manifest, pythons[manifest.folder.name], *rest),
     )
     with bench.executor("uses_version_one"), bench.executor("uses_version_two"):
         first, second = bench.submit("uses_version_one"), bench.submit("uses_version_two")
@@ -93,12 +96,19 @@ def test_what_cannot_be_installed_is_named_and_leaves_nothing(wheels: Path, tmp_
     assert not environment_folder(manifest, tmp_path / "envs").exists()
 
 
-def test_the_environment_of_older_requirements_is_removed(wheels: Path, tmp_path: Path) -> None:
+def test_the_environment_of_older_requirements_is_removed_a_week_after_it_was_asked_for(
+    wheels: Path, tmp_path: Path
+) -> None:
     manifest = load_manifest(TOYS / "uses_version_one")
     other = replace(load_manifest(TOYS / "uses_version_two"), name=manifest.name)
     longer = tmp_path / "envs" / f"{manifest.name}-too-0123456789ab"
     ensure_environment(manifest, tmp_path / "envs")
     longer.mkdir()
+    ensure_environment(other, tmp_path / "envs")
+    assert is_built(manifest, tmp_path / "envs")
+    eight_days_ago = time.time() - 8 * 86_400
+    os.utime(environment_folder(manifest, tmp_path / "envs") / ".jangada-complete", (eight_days_ago, eight_days_ago))
+    shutil.rmtree(environment_folder(other, tmp_path / "envs"))
     ensure_environment(other, tmp_path / "envs")
     assert not is_built(manifest, tmp_path / "envs")
     assert is_built(other, tmp_path / "envs")

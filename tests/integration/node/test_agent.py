@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+from dataclasses import replace
+from pathlib import Path
 
+import pytest
+
+from jangada.algorithms.manifest import find_versions
 from jangada.clock import utc_now
-from jangada.deployments.deployment import GpuNeed, Resources, Timeouts
-from jangada.deployments.replica import ReplicaStatus
+from jangada.deployments.deployment import Canary, Deployment, GpuNeed, Resources, Timeouts
+from jangada.deployments.replica import ReplicaStatus, claimed
 from jangada.executor.devices import NvidiaDevices
+from jangada.node.engine import EngineError, Order
+from jangada.node.engine_process import ProcessEngine
 from tests.fake_gpu import FakeGpus
-from tests.integration.node.rig import Rig
+from tests.integration.node.rig import TOYS, Rig
 from tests.servers import until
 
 
@@ -182,6 +190,43 @@ def test_a_new_rollout_replaces_the_replicas_and_no_job_is_lost(rig: Rig):
     assert rig.outcomes(jobs) == {"succeeded": 30}
     assert not before & {replica.id for replica in rig.await_ready("rolled", 2)}
     assert len(agent.executors()) == 2
+
+
+def test_one_node_runs_the_versions_that_are_wished_side_by_side_and_from_one_to_the_next(rig: Rig):
+    folder = rig.folder / "versions"
+    for version in ("1.0.0", "1.1.0"):
+        shutil.copytree(TOYS / "echo", folder / f"echo-{version}")
+        (folder / f"echo-{version}" / "executor.yml").write_text(f'name: echo\nversion: "{version}"\n')
+    facts = {"scaling": {"minimum": 1}, "algorithm_version": "1.0.0"}
+    one = rig.deploy("versioned", canary=Canary("1.1.0", 0.5, 1, utc_now()), **facts)
+    agent = rig.agent(JANGADA_ALGORITHMS_DIR=str(folder))
+
+    def runs(deployment: Deployment) -> str:
+        ran_by = rig.final(rig.submit(deployment)).ran_by
+        assert ran_by is not None
+        return ran_by.algorithm_version
+
+    assert runs(one) == "1.0.0"
+    assert runs(replace(one, queue=one.lanes[1].queue)) == "1.1.0"
+    before = [rig.submit(one) for _ in range(10)]
+    rig.change("versioned", algorithm_version="1.1.0", canary=None, rollout=one.rollout + 1, rolled_at=utc_now())
+    until(lambda: {one.rollout for one in rig.live("versioned")} == {one.rollout + 1}, 60, 0.05)
+    assert rig.outcomes(before) == {"succeeded": 10}
+    assert runs(one) == "1.1.0"
+    rig.change("versioned", algorithm_version="3.0.0", rollout=one.rollout + 2, rolled_at=utc_now())
+    until(lambda: "no node has version 3.0.0 of echo" in agent.said(), 30)
+
+
+def test_a_version_whose_folder_holds_another_by_now_is_refused(tmp_path: Path):
+    folder = tmp_path / "echo"
+    shutil.copytree(TOYS / "echo", folder)
+    engine = ProcessEngine(find_versions(tmp_path), {}, logs=tmp_path, run_dir=tmp_path)
+    (folder / "executor.yml").write_text('name: echo\nversion: "2.0.0"\n')
+    now = utc_now()
+    wish = Deployment("ocr", "echo", "dep.ocr", now, now, algorithm_version="1.0.0", rolled_at=now)
+    replica = claimed(wish.stable, 0, "node_1", now=now, until=now)
+    with pytest.raises(EngineError, match=r"holds version 2\.0\.0 of echo by now, not 1\.0\.0"):
+        engine.start(Order(replica, wish.stable, wish))
 
 
 def test_while_the_stores_are_away_what_runs_goes_on_and_afterwards_all_is_as_before(rig: Rig):

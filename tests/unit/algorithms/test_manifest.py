@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jangada.algorithms.manifest import Limits, find_algorithms, load_manifest
+from jangada.algorithms.manifest import Limits, find_algorithms, find_versions, load_manifest
 from jangada.errors import ConfigurationError
 
 FULL = """
@@ -87,11 +87,19 @@ def test_algorithms_are_found_by_name_and_other_folders_passed_over(tmp_path: Pa
     assert list(find_algorithms(tmp_path)) == ["ant", "zebra"]
 
 
-def test_two_algorithms_of_one_name_are_refused(tmp_path: Path) -> None:
+def test_one_version_of_an_algorithm_twice_is_refused(tmp_path: Path) -> None:
     for name in ("a", "b"):
         folder_with(tmp_path, 'name: same\nversion: "1.0.0"\n', name)
-    with pytest.raises(ConfigurationError, match="'same' is also in"):
+    with pytest.raises(ConfigurationError, match=r"version 1\.0\.0 of 'same' is also in"):
         find_algorithms(tmp_path)
+
+
+def test_versions_of_an_algorithm_lie_side_by_side_and_the_newest_counts(tmp_path: Path) -> None:
+    order = ["2.0.0", "2.0.0-rc.11", "2.0.0-rc.2", "2.0.0-rc", "2.0.0-1", "1.10.0", "1.9.3"]
+    for number, version in enumerate(reversed(order)):
+        folder_with(tmp_path, f'name: same\nversion: "{version}"\n', f"folder-{(number * 5) % 7}")
+    assert [one.version for one in find_versions(tmp_path)["same"]] == order
+    assert find_algorithms(tmp_path)["same"].version == "2.0.0"
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
