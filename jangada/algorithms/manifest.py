@@ -17,6 +17,8 @@ from jangada.algorithms.batching import LONGEST_WAIT_MS, MOST_TOGETHER, Batching
 from jangada.errors import ConfigurationError
 
 MANIFEST_NAME = "executor.yml"
+REQUIREMENTS = "requirements.txt"
+GPU_REQUIREMENTS = "requirements-gpu.txt"
 
 Device = Literal["cpu", "gpu", "cpu+gpu"]
 DEVICES: tuple[Device, ...] = ("cpu", "gpu", "cpu+gpu")
@@ -77,8 +79,17 @@ class AlgorithmManifest:
     @property
     def requirements(self) -> tuple[Path, ...]:
         """The requirements files that exist: its own and those of the shared folders."""
-        files = (folder / "requirements.txt" for folder in (self.folder, *self.shared_folders))
-        return tuple(file for file in files if file.is_file())
+        return self.requirements_for(gpu=False)
+
+    def requirements_for(self, *, gpu: bool) -> tuple[Path, ...]:
+        """The same; with *gpu* a folder's ``requirements-gpu.txt``, where there is one, takes the other's place."""
+        names = (GPU_REQUIREMENTS, REQUIREMENTS) if gpu else (REQUIREMENTS,)
+        found = []
+        for folder in (self.folder, *self.shared_folders):
+            file = next((folder / name for name in names if (folder / name).is_file()), None)
+            if file is not None:
+                found.append(file)
+        return tuple(found)
 
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -46,46 +46,58 @@ _PIP_TO_UV = {
 }
 
 
-def environment_folder(manifest: AlgorithmManifest, envs: Path) -> Path:
-    """Where *manifest*'s environment lies or would lie: the name changes with its requirements and the Python."""
+def environment_folder(manifest: AlgorithmManifest, envs: Path, *, gpu: bool = False) -> Path:
+    """
+    Where *manifest*'s environment lies or would lie: the name changes with its requirements and the Python.
+
+    The one for a *gpu* is another where its requirements are.
+    """
     digest = hashlib.sha256()
     for part in (_RECIPE_VERSION, platform.python_version(), platform.machine(), *CHILD_REQUIREMENTS):
         digest.update(part.encode() + b"\0")
-    for file in manifest.requirements:
+    for file in manifest.requirements_for(gpu=gpu):
         for content in _contents(file, set()):
             digest.update(content + b"\0")
-    return envs / f"{manifest.name}-{digest.hexdigest()[:12]}"
+    return envs / f"{_variant(manifest, gpu=gpu)}-{digest.hexdigest()[:12]}"
 
 
-def is_built(manifest: AlgorithmManifest, envs: Path) -> bool:
+def is_built(manifest: AlgorithmManifest, envs: Path, *, gpu: bool = False) -> bool:
     """Whether the environment is there and complete."""
-    return (environment_folder(manifest, envs) / _MARK).is_file()
+    return (environment_folder(manifest, envs, gpu=gpu) / _MARK).is_file()
 
 
-def ensure_environment(manifest: AlgorithmManifest, envs: Path, progress: Progress | None = None) -> Path:
+def ensure_environment(
+    manifest: AlgorithmManifest, envs: Path, progress: Progress | None = None, *, gpu: bool = False
+) -> Path:
     """
-    Build *manifest*'s environment unless it is there; its Python.
+    Build *manifest*'s environment, for a *gpu* or not, unless it is there; its Python.
 
     Waits while another process builds the same one. Raises `ConfigurationError`
     with the installer's last lines when it cannot be built.
     """
-    folder = environment_folder(manifest, envs)
+    folder = environment_folder(manifest, envs, gpu=gpu)
+    variant = _variant(manifest, gpu=gpu)
     python = folder / "bin" / "python"
     if (folder / _MARK).is_file():
         (folder / _MARK).touch()
         return python
     envs.mkdir(parents=True, exist_ok=True)
-    with _locked(envs / f".{manifest.name}.lock"):
+    with _locked(envs / f".{variant}.lock"):
         if not (folder / _MARK).is_file():
             shutil.rmtree(folder, ignore_errors=True)
-            _build(manifest, folder, progress or (lambda _line: None))
+            wanted = manifest.requirements_for(gpu=gpu)
+            _build(manifest, wanted, folder, progress or (lambda _line: None))
             (folder / _MARK).write_text("")
-            _remove_others(manifest.name, folder)
+            _remove_others(variant, folder)
     return python
 
 
-def _build(manifest: AlgorithmManifest, folder: Path, progress: Progress) -> None:
-    installer = _Installer(manifest, folder, progress)
+def _variant(manifest: AlgorithmManifest, *, gpu: bool) -> str:
+    return manifest.name + ("-gpu" if gpu and manifest.requirements_for(gpu=True) != manifest.requirements else "")
+
+
+def _build(manifest: AlgorithmManifest, wanted: Sequence[Path], folder: Path, progress: Progress) -> None:
+    installer = _Installer(manifest, wanted, folder, progress)
     uv = find_uv()
     if uv is not None:
         if installer.with_uv(uv):
@@ -99,8 +111,9 @@ def _build(manifest: AlgorithmManifest, folder: Path, progress: Progress) -> Non
 
 
 class _Installer:
-    def __init__(self, manifest: AlgorithmManifest, folder: Path, progress: Progress) -> None:
+    def __init__(self, manifest: AlgorithmManifest, files: Sequence[Path], folder: Path, progress: Progress) -> None:
         self._manifest = manifest
+        self._files = files
         self._folder = folder
         self._python = str(folder / "bin" / "python")
         self._progress = progress
@@ -119,7 +132,7 @@ class _Installer:
 
     def _wanted(self) -> list[str]:
         wanted: list[str] = []
-        for file in self._manifest.requirements:
+        for file in self._files:
             wanted += ["-r", str(file.resolve())]
         return [*wanted, *CHILD_REQUIREMENTS]
 
