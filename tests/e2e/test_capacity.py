@@ -65,3 +65,12 @@ def test_what_no_node_can_run_says_why(client, wish):
         wish.name, {"resources": {"gpu": {"min_memory_mib": 10 * 1024 * 1024}}}, generation=wish.generation
     )
     assert changed.lanes[0].problem == "no node offers gpu ≥ 10240 GiB"
+
+
+def test_online_is_there_before_the_first_job_and_when_it_is_changed(client, wish):
+    client.deployments.apply({**WISH, "mode": "online"})
+    until(lambda: client.deployments.get(wish.name).lanes[0].ready == 1, within_s=60, every_s=0.2)
+    lane = client.deployments.get(wish.name).lanes[0]
+    assert (lane.wanted, lane.reason) == (1, "minimum")
+    client.deployments.apply({**WISH, "mode": "on-demand", "scaling": {"max": 2, "min": 0, "idle_s": 1}})
+    until(lambda: client.deployments.get(wish.name).lanes[0].ready == 0, within_s=60, every_s=0.2)
