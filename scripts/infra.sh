@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Brings an environment of terraform/environments up, and looks after it (docs/deploy.md):
-#   scripts/infra.sh up|plan|drift|status|key|destroy ENV [--yes] [--hosts a,b] [--var-file FILE]…      --help says more
+#   scripts/infra.sh up|plan|drift|status|key|unlock|destroy ENV [--yes] [--hosts a,b] [--var-file FILE]…
+# --help says more.
 # Needs terraform ≥ 1.11, ssh, curl and python3 ≥ 3.11.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -50,9 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/infra.sh", description="Looks after the servers of an environment.")
     parser.add_argument(
         "command",
-        choices=("up", "plan", "drift", "status", "key", "destroy"),
+        choices=("up", "plan", "drift", "status", "key", "unlock", "destroy"),
         help="up: bring it to what is written; plan: say what up would do; drift: ask the servers whether they are as "
-        "they were left (exit code 3 when not); status; key: print the first admin key; destroy: take it off them",
+        "they were left (exit code 3 when not); status; key: print the first admin key; unlock: end "
+        "the lock that a killed apply has left on the state; destroy: take it off them",
     )
     parser.add_argument("environment", help="a folder in terraform/environments, or a path of one")
     parser.add_argument("--yes", action="store_true", help="do not ask")
@@ -158,6 +159,19 @@ class Environment:
                 print(done.stdout.strip())
                 return 0
         raise OSError("no server has the first admin key: it was made before, or deleted there once it was noted")
+
+    def unlock(self) -> int:
+        """End the lock that a killed apply has left; says whose it is, and asks."""
+        self._begin()
+        lock = self._terraform.lock()
+        if lock is None:
+            print(f"{self._name}: nobody holds the lock")
+            return 0
+        print(f"{lock}; id {lock.id}")
+        self._ask("Two applies at once ruin the state. Is that one surely dead?")
+        self._terraform.unlock(lock)
+        print(f"{self._name}: unlocked")
+        return 0
 
     def destroy(self) -> int:
         """Take everything off the servers but the data, and say which could not be reached."""

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.infra.lock import Lock, read_lock
+
 LEAST = (1, 11)
 Event = Mapping[str, Any]
 
@@ -91,6 +93,23 @@ class Terraform:
         """Name → value; empty before the first apply."""
         found = json.loads(self._read("output", "-json", *self._state))
         return {name: one["value"] for name, one in found.items()}
+
+    def lock(self) -> Lock | None:
+        """Who holds the state's lock; None when nobody does. Changes nothing."""
+        try:
+            self._read(
+                "untaint", "-allow-missing", "-lock-timeout=0s", "-no-color", *self._state, "terraform_data.nobody"
+            )
+        except TerraformError as error:
+            found = read_lock(str(error))
+            if found is None:
+                raise
+            return found
+        return None
+
+    def unlock(self, lock: Lock) -> None:
+        """Take *lock* away from whoever holds it."""
+        self._read("force-unlock", "-force", "-no-color", lock.id)
 
     def _read(self, *arguments: str) -> str:
         done = subprocess.run(
