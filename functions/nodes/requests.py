@@ -98,9 +98,24 @@ class DeskRequest(RequestModel):
     executor_id: ExecutorId
 
 
+class Event(RequestModel):
+    """One thing that a running job reported."""
+
+    kind: Text
+    data: Object
+
+
+class Told(RequestModel):
+    """The last things that an attempt reported."""
+
+    receipt: Sealed
+    events: Annotated[list[Event], Field(max_length=1024)]
+
+
 class ExchangeRequest(DeskRequest):
     """Outcomes out, leases in."""
 
+    told: Annotated[list[Told], Field(max_length=256)] = Field(default=[])
     completions: Annotated[list[Object], Field(max_length=1024)] = Field(default=[])
     want: Annotated[int, Field(ge=0, le=10_000)] = 0
     running: bool = True
@@ -114,13 +129,6 @@ class LeasesRequest(DeskRequest):
     """Leases, by their receipts."""
 
     receipts: Annotated[list[Sealed], Field(max_length=1024)]
-
-
-class Event(RequestModel):
-    """One thing that a running job reported."""
-
-    kind: Text
-    data: Object
 
 
 class EventsRequest(DeskRequest):

@@ -69,6 +69,8 @@ def _register_jobs(app: Flask, services: Services) -> None:
         said = read_json(ExchangeRequest)
         version, *more = said.ran_by
         desk = desk_of(services, said, RanBy(version or "", *more))
+        for told in said.told:
+            work.emit(desk, told.receipt, [(event.kind, event.data) for event in told.events])
         call = None if said.token is None else (said.token, said.again)
         return respond(work.exchange(desk, said.completions, said.want, running=said.running, call=call))
 

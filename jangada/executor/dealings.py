@@ -37,6 +37,10 @@ class Execution(Protocol):
         """Append progress and log events of a running attempt."""
         ...
 
+    def tell(self, lease: Lease, events: Sequence[tuple[str, dict[str, Any]]]) -> None:
+        """The last events of an attempt that ended: appended at the latest with the exchange that follows at once."""
+        ...
+
     def listen(self, timeout_s: float) -> bool:
         """Block until the bell rings, at most *timeout_s*; whether it rang."""
         ...

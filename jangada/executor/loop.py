@@ -403,7 +403,7 @@ class ExecutorLoop:
             job = self._held.get(completion.lease.job_id)
             if job is not None:
                 for events in self._reports.take(job).values():
-                    self._execution.emit(job.lease, events)
+                    self._execution.tell(job.lease, events)
 
     def _dispatch(self, leases: Sequence[Lease], *, running: bool) -> None:
         jobs = []

@@ -189,6 +189,10 @@ class JobExecution:
         """Append progress, log or output events: ``("job.progress", {"progress": 0.4, "message": "…"})``."""
         return self._queue.emit(self._name, lease, events)
 
+    def tell(self, lease: Lease, events: Sequence[tuple[str, dict[str, Any]]]) -> None:
+        """As `emit`, for the last events of an attempt, which an exchange follows at once."""
+        self.emit(lease, events)
+
     def release(self, leases: Sequence[Lease]) -> list[bool]:
         """Hand jobs back to the front of the queue; their attempts do not count."""
         return self._queue.release(self._name, leases)

@@ -14,7 +14,10 @@ from jangada.deployments.service import shared_deployment
 from jangada.deployments.store import DeploymentStore
 from jangada.nodes.node import JoinedNode
 
-REMEMBERED_S = 1.0
+REMEMBERED_S = 5.0
+"""So long a node may go on to claim for a place that it lost: its agent hears of that sooner, and stops the replica."""
+FRESH_S = 0.2
+"""A queue that is not among those remembered is looked for again after this."""
 
 
 class Lanes:
@@ -49,12 +52,12 @@ class Lanes:
             return list(deployments)
         return [replace(one, tenant_id=None, prices=Prices()) for one in deployments if one.placement.allows_untrusted]
 
-    def held_by(self, node: JoinedNode) -> Mapping[str, Lane]:
-        """The lanes that *node* has a replica of, by the queue from which it may claim, as of a second ago."""
+    def held_by(self, node: JoinedNode, queue: str) -> Lane | None:
+        """The lane of *queue*, if *node* has a replica of it and so may claim from there; as of a moment ago."""
         now = time.monotonic()
-        known = self._queues.get(node.id)
-        if known is not None and now - known[0] < REMEMBERED_S:
-            return known[1]
+        at, known = self._queues.get(node.id, (float("-inf"), {}))
+        if now - at < (REMEMBERED_S if queue in known else FRESH_S):
+            return known.get(queue)
         instant = self._clock()
         held = [one for one in self._deployments.replicas() if one.node_id == node.id and one.is_live(instant)]
         names = {one.lane for one in held}
@@ -63,7 +66,7 @@ class Lanes:
         with self._lock:
             self._queues = {name: each for name, each in self._queues.items() if now - each[0] < REMEMBERED_S}
             self._queues[node.id] = (now, lanes)
-        return lanes
+        return lanes.get(queue)
 
     def forget(self, node: JoinedNode) -> None:
         """*node* has a replica more or less."""

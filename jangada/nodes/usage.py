@@ -30,7 +30,7 @@ class NodeUsage:
 
         Raises `InvalidRequestError` for what is no entry.
         """
-        lane = self._lanes.held_by(desk.node).get(desk.queue)
+        lane = self._lanes.held_by(desk.node, desk.queue)
         deployment = deployment_of(desk.queue) or desk.queue if lane is None else lane.deployment
         own = None if lane is None else self._lanes.get(deployment)
         # Idle time is billed to who has the deployment for himself, while the node does serve it.

@@ -92,7 +92,7 @@ class NodeWork:
         if desk.node.suspended_for is not None:
             # What it says counts no more; its leases run out, and others do its jobs.
             ended = []
-        may_claim = desk.queue in self._lanes.held_by(desk.node)
+        may_claim = desk.node.suspended_for is None and self._lanes.held_by(desk.node, desk.queue) is not None
         statuses: dict[str, str] = {}
 
         def notify(event: str, lease: Lease, status: JobStatus | None) -> None:
@@ -145,12 +145,12 @@ class NodeWork:
 
     def ring(self, desk: Desk) -> None:
         """Wake another executor of a queue that this node has a replica for."""
-        if desk.queue in self._lanes.held_by(desk.node):
+        if self._lanes.held_by(desk.node, desk.queue) is not None:
             self._queue.ring(desk.queue)
 
     def hear(self, node: JoinedNode, queue: str, wait_s: float) -> bool:
         """Whether the bell of *queue* rings within *wait_s*. Raises `ForbiddenError` for one that it cannot serve."""
-        if queue not in self._lanes.held_by(node):
+        if self._lanes.held_by(node, queue) is None:
             visible = self._lanes.of(node, self._lanes.every())
             if not any(lane.queue == queue for one in visible for lane in one.lanes):
                 raise ForbiddenError(f"this node serves no queue {queue}")

@@ -22,6 +22,8 @@ from jangada.remote.wire import completion_values, read_lease, receipt_of
 BATCH_BYTES = 4 * 1024 * 1024
 """Outcomes are sent in messages of about this size; one alone may be larger."""
 
+MOST_UNTOLD = 256
+
 OnExchanged = Callable[[Sequence[Completion], Sequence[Lease]], None]
 """Told what is stored and what is claimed."""
 
@@ -59,6 +61,8 @@ class RemoteExecution:
         self._session = token_hex(6)
         self._calls = count()
         self._unheard: list[str] = []
+        self._untold: list[dict[str, Any]] = []
+        """The last events of attempts that ended: they travel with the next exchange, which saves a call."""
 
     def exchange(
         self, completions: Sequence[Completion] = (), want: int = 0, *, running: bool = True, settle: int = 32
@@ -93,9 +97,11 @@ class RemoteExecution:
 
     def _send(self, batch: list[dict[str, Any]], want: int, **facts: Any) -> dict[str, Any]:
         ran_by = list(astuple(self._ran_by))
-        return self._link.post(
-            "/work/exchange", self._us | {"completions": batch, "want": want, "ran_by": ran_by} | facts
-        )
+        told = list(self._untold)
+        sent = self._us | {"completions": batch, "want": want, "ran_by": ran_by, "told": told} | facts
+        answer = self._link.post("/work/exchange", sent)
+        del self._untold[: len(told)]
+        return answer
 
     def _by_their_clock(self, done: Completion) -> dict[str, Any]:
         if done.started_ms is not None:
@@ -111,6 +117,13 @@ class RemoteExecution:
         """See `JobExecution.renew`."""
         answer = self._link.post("/work/renew", self._us | _receipts(leases))
         return [LeaseState(state) for state in answer["states"]]
+
+    def tell(self, lease: Lease, events: Sequence[tuple[str, dict[str, Any]]]) -> None:
+        """See `JobExecution.tell`."""
+        told = [{"kind": kind, "data": data} for kind, data in events]
+        self._untold.append({"receipt": receipt_of(lease), "events": told})
+        # While the platform is away nobody watches either.
+        del self._untold[:-MOST_UNTOLD]
 
     def emit(self, lease: Lease, events: Sequence[tuple[str, dict[str, Any]]]) -> bool:
         """See `JobExecution.emit`."""

@@ -137,6 +137,15 @@ def test_progress_and_lines_are_told_live(stage: Stage, execution: Execution):
     assert events[-2:] == ["job.progress", "job.log"]
 
 
+def test_the_last_events_of_an_attempt_are_there_before_its_end(stage: Stage, execution: Execution):
+    job_id = stage.submit()
+    (lease,) = claim(execution)
+    execution.tell(lease, [("job.log", {"stream": "stdout", "text": "bye"})])
+    execution.exchange([Completion(lease, output=1)])
+    events = [event.type for event in stage.services.queue.events("dep.shop", job_id)]
+    assert events[-2:] == ["job.log", "job.succeeded"]
+
+
 def test_the_bell_is_heard_and_passed_on(stage: Stage, execution: Execution):
     assert execution.listen(0.02) is False
     stage.submit()
