@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Checks .github/, the other YAML files and all shell scripts: actionlint, zizmor, check-jsonschema, shellcheck, yamllint.
+# Checks .github/, the other YAML files, all shell scripts and terraform/: actionlint, zizmor,
+# check-jsonschema, shellcheck, yamllint, tflint.
 # Says what each found, and which tool is missing. A missing tool is an error in CI, unless CI_LACKS names it.
 #   scripts/ci/lint_workflows.sh
 # Exit codes: 0, 1 something was found or is missing, 2 usage.
 set -euo pipefail
-if [ $# -gt 0 ]; then sed -n '2,5s/^# \{0,1\}//p' "$0"; [ "$1" = --help ] && exit 0 || exit 2; fi
+if [ $# -gt 0 ]; then sed -n '2,6s/^# \{0,1\}//p' "$0"; [ "$1" = --help ] && exit 0 || exit 2; fi
 cd "$(dirname "$0")/../.."
 PATH="$PWD/.venv/bin:$PWD/build/bin:$PATH"
 failed=0
@@ -39,4 +40,5 @@ lint check-jsonschema check-jsonschema --quiet --builtin-schema vendor.github-ac
 lint check-jsonschema check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 lint shellcheck shellcheck --external-sources --source-path=SCRIPTDIR --source-path="$PWD" "${shell[@]}"
 lint yamllint yamllint --strict --config-file .github/yamllint.yml "${yaml[@]}"
+[ ! -d terraform ] || lint tflint tflint --chdir=terraform --recursive --config="$PWD/.tflint.hcl" --no-color
 exit "$failed"

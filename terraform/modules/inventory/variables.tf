@@ -75,6 +75,7 @@ variable "hosts" {
   }
 }
 
+# tflint-ignore: terraform_unused_declarations  # only checked here
 variable "engine" {
   description = "jangada: our gateway, on the hosts with the role gateway; external: one that exists."
   type        = string
@@ -154,6 +155,7 @@ variable "executors" {
   }
 }
 
+# tflint-ignore: terraform_unused_declarations  # only checked here
 variable "admin_cidrs" {
   description = "Networks that may use SSH and /system."
   type        = set(string)
