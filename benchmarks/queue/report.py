@@ -3,8 +3,9 @@ From records of single runs to medians, a table and plots.
 
     python -m benchmarks.queue.report [benchmarks/results/queue.json] [--doc docs/queue.md]
 
-prints the Markdown table of runs that were measured before and draws their plots
-anew beside them; ``--doc`` puts the table into a page between its two marks.
+prints the Markdown tables (against the peers, against the goals) of runs that were
+measured before and draws their plots anew beside them; ``--doc`` puts both into a page
+between their marks.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.queue.goals import goals
 from benchmarks.queue.measure import CURVE, Figures
 from benchmarks.queue.redis_server import server_version
 from benchmarks.queue.systems import OURS, systems, version
@@ -28,8 +30,8 @@ QUIET = 0.35
 FEWEST = 3
 ALTERNATIVES = {OURS: "one claim for each job", "rq": "SimpleWorker", "celery": "solo"}
 """What a system's ``alt`` crew does differently at concurrency 1."""
-BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
-"""Between these two lines of a page the table is put."""
+MARKS = ("table", "goals")
+"""Between the lines ``<!-- table: begin -->`` and ``<!-- table: end -->`` of a page its table is put."""
 OUR_COLOUR, PEER_COLOUR = "#2f7d4f", "#8a97a8"
 
 
@@ -130,12 +132,12 @@ def draw(found: Medians, out: Path) -> None:
     _curves(found, out / "queue_latency.png")
 
 
-def put_into(page: Path, shown: str) -> None:
-    """Replace what stands between the marks of *page*. Raises `ValueError` when it has none."""
-    before, begin, rest = page.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
+def put_into(page: Path, mark: str, shown: str) -> None:
+    """Replace what stands between the lines of *mark* in *page*. Raises `ValueError` when it has none."""
+    before, begin, rest = page.read_text().partition(f"<!-- {mark}: begin -->")
+    _, end, after = rest.partition(f"<!-- {mark}: end -->")
     if not begin or not end:
-        raise ValueError(f"{page} has no lines {BEGIN} and {END}")
+        raise ValueError(f"{page} has no lines <!-- {mark}: begin --> and <!-- {mark}: end -->")
     page.write_text(f"{before}{begin}\n{shown}\n{end}{after}")
 
 
@@ -149,10 +151,10 @@ def main() -> None:
     said = json.loads(options.file.read_text())
     found = medians([Record(**run) for run in said["runs"]])
     draw(found, options.file.parent)
-    shown = table(found)
-    print(shown)
-    if options.doc is not None:
-        put_into(options.doc, shown)
+    for mark, shown in zip(MARKS, (table(found), goals(found, options.file.parent)), strict=True):
+        print(shown)
+        if options.doc is not None:
+            put_into(options.doc, mark, shown)
 
 
 def _bars(found: Medians, file: Path) -> None:
