@@ -25,6 +25,8 @@ BLOCK_S = 120.0
 How long one BLPOP waits. It may be longer than other calls block, as nobody waits with it:
 who listens looks for itself now and then, whatever became of the line.
 """
+ANSWER_S = 1.0
+"""How long the rest of an answer that has begun to come is waited for: whoever reads it serves the slots meanwhile."""
 OVERDUE_S = 5.0
 """How long an answer may be late before the connection is given up: a server that is cut off says nothing."""
 
@@ -92,7 +94,7 @@ class BellLine:
         Raises `StoreUnavailableError`: then something may have been claimed.
         """
         try:
-            rang = self._connection.read_response() is not None
+            rang = self._connection.read_response(timeout=ANSWER_S) is not None
             return rang, self._read_claim() if self._is_claiming else None
         except RedisError as error:
             self.close()
@@ -100,7 +102,7 @@ class BellLine:
 
     def _read_claim(self) -> Claimed | None:
         try:
-            answer = self._connection.read_response()
+            answer = self._connection.read_response(timeout=ANSWER_S)
         except ResponseError:
             # A server that has forgotten its scripts, most likely: an ordinary call finds out and helps.
             return None
