@@ -15,6 +15,7 @@ class JoinTokenObject(BaseModel):
     token: str
     trust: Literal["trusted", "untrusted"]
     labels: dict[str, str]
+    verify_share: float
     expires_at: str
 
 
@@ -34,6 +35,7 @@ class NodeObject(BaseModel):
     replicas: int
     joined_at: str | None
     suspended_for: str | None
+    verify_share: float
 
 
 class NodeList(BaseModel):

@@ -46,7 +46,11 @@ def _register_tokens(app: Flask, services: Services) -> None:
         who = caller(Scope.ADMIN)
         wanted = read_json(NewJoinToken)
         token, text = services.nodes.accounts.create_token(
-            trust=Trust(wanted.trust), labels=wanted.labels, valid_s=wanted.valid_s, by=who.key_id
+            trust=Trust(wanted.trust),
+            labels=wanted.labels,
+            valid_s=wanted.valid_s,
+            by=who.key_id,
+            verify_share=wanted.verify_share,
         )
         made = {
             "id": token.id,
@@ -54,6 +58,7 @@ def _register_tokens(app: Flask, services: Services) -> None:
             "token": text,
             "trust": token.trust.value,
             "labels": dict(token.labels),
+            "verify_share": token.verify_share,
             "expires_at": token.expires_at,
         }
         return respond(made, 201, headers={"Cache-Control": "no-store"})
@@ -151,4 +156,5 @@ def _object(
         "replicas": replicas,
         "joined_at": joined.joined_at if joined else None,
         "suspended_for": joined.suspended_for if joined else None,
+        "verify_share": joined.verify_share if joined else 0.0,
     }

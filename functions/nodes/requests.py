@@ -24,6 +24,11 @@ class NewJoinToken(RequestModel):
         default="trusted", description="`untrusted`: gets only deployments whose placement says `trust: any`"
     )
     labels: Labels = Field(default={}, description="stay with the node; what it says of itself cannot change them")
+    verify_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.0,
+        description="of what an untrusted node does, so much is done again elsewhere and compared; a node whose "
+        "output differs is suspended. For algorithms that make the same of the same input",
+    )
     valid_s: Annotated[float, Field(gt=0, le=7 * 86_400)] = Field(default=3600.0, description="to be used within")
 
 

@@ -62,13 +62,19 @@ def token() -> None:
 @click.option("--untrusted", is_flag=True, help="For a machine of other people: it gets only what allows that.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="Stays with the node; repeatable.")
 @click.option("--valid-s", type=click.FloatRange(1, 7 * 86_400), default=3600.0, show_default=True, metavar="SECONDS")
+@click.option(
+    "--verify-share", type=click.FloatRange(0, 1), default=0.0, show_default=True, metavar="SHARE",
+    help="untrusted: of its jobs, so many are done again elsewhere and compared.",
+)  # fmt: skip
 @as_json_option
 @ends_cleanly
-def create(untrusted: bool, labels: tuple[str, ...], valid_s: float, as_json: bool) -> None:
+def create(untrusted: bool, labels: tuple[str, ...], valid_s: float, verify_share: float, as_json: bool) -> None:
     """Print a token that lets one machine join, once. Takes the scope admin."""
     trust = "untrusted" if untrusted else "trusted"
     with Client.from_env() as client:
-        made = client.nodes.create_token(trust=trust, labels=_pairs("--label", labels), valid_s=valid_s)
+        made = client.nodes.create_token(
+            trust=trust, labels=_pairs("--label", labels), valid_s=valid_s, verify_share=verify_share
+        )
         url = client.connection.url
     if as_json:
         print_json([made])

@@ -16,10 +16,24 @@ class Nodes:
         self._transport = transport
 
     def create_token(
-        self, *, trust: str = "trusted", labels: Mapping[str, str] | None = None, valid_s: float = 3600.0
+        self,
+        *,
+        trust: str = "trusted",
+        labels: Mapping[str, str] | None = None,
+        valid_s: float = 3600.0,
+        verify_share: float = 0.0,
     ) -> dict[str, Any]:
-        """A token (under ``token``, shown only now) by which one machine can join within *valid_s*."""
-        wanted = {"trust": trust, "labels": dict(labels or {}), "valid_s": float(valid_s)}
+        """
+        A token (under ``token``, shown only now) by which one machine can join within *valid_s*.
+
+        *verify_share*: so much of what an untrusted one does is done again elsewhere and compared.
+        """
+        wanted = {
+            "trust": trust,
+            "labels": dict(labels or {}),
+            "valid_s": float(valid_s),
+            "verify_share": float(verify_share),
+        }
         return dict(self._transport.json("POST", "/v1/nodes/tokens", json_body=wanted))
 
     def list(self) -> list[dict[str, Any]]:

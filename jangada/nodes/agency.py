@@ -23,6 +23,7 @@ from jangada.deployments.store import DeploymentStore
 from jangada.errors import ForbiddenError
 from jangada.jobs.queue import JobQueue
 from jangada.jobs.sweep import Sweeper
+from jangada.nodes.checks import NodeChecks
 from jangada.nodes.lanes import Lanes
 from jangada.nodes.node import JoinedNode
 
@@ -51,6 +52,7 @@ class NodeAgency:
         scaler: Scaler,
         queue: JobQueue,
         sweeper: Sweeper,
+        checks: NodeChecks,
         *,
         clock: Clock = utc_now,
     ) -> None:
@@ -59,6 +61,7 @@ class NodeAgency:
         self._scaler = scaler
         self._queue = queue
         self._sweeper = sweeper
+        self._checks = checks
         self._clock = clock
         self._lock = threading.Lock()
         self._is_sweeping = False
@@ -66,6 +69,7 @@ class NodeAgency:
     def look(self, node: JoinedNode, *, urgent: Collection[str], only_wished: bool) -> Sight:
         """Decide what is due, and say what there is to do that *node* may do."""
         self._sweep()
+        self._checks.compare()
         every = self._lanes.every(only_wished=only_wished)
         visible = self._lanes.of(node, every)
         names = {lane.name for one in visible for lane in one.lanes}

@@ -24,6 +24,8 @@ class JoinToken:
     created_at: datetime
     expires_at: datetime
     created_by: str
+    verify_share: float = 0.0
+    """Of an untrusted node's jobs, so many are done again elsewhere and compared."""
 
     @property
     def node_id(self) -> str:
@@ -47,8 +49,20 @@ class JoinedNode:
     labels: Mapping[str, str] = field(default_factory=dict)
     revoked_at: datetime | None = None
     suspended_for: str | None = None
+    verify_share: float = 0.0
 
     @property
     def is_trusted(self) -> bool:
         """Whether it is run by people who may see everything that a tenant does."""
         return self.trust is Trust.TRUSTED
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What *node_id* made of a job, put aside at *at*; *output* is JSON text, with files as their digests."""
+
+    job_id: str
+    tenant_id: str
+    node_id: str
+    output: str
+    at: datetime

@@ -15,6 +15,7 @@ from jangada.jobs.store import JobStore
 from jangada.jobs.sweep import Sweeper
 from jangada.nodes.agency import NodeAgency
 from jangada.nodes.catalog import NodeCatalog
+from jangada.nodes.checks import NodeChecks
 from jangada.nodes.files import NodeFiles
 from jangada.nodes.lanes import Lanes
 from jangada.nodes.seal import Seal
@@ -54,17 +55,27 @@ class NodePlatform:
         """The services over these stores."""
         seal = Seal(nodes.secret)
         lanes = Lanes(deployments, algorithms, clock=clock)
+        accounts = NodeService(nodes, deployments, seal, clock=clock)
+        checks = NodeChecks(nodes, store, queue, artifacts, seal, accounts.suspend, clock=clock)
         work = NodeWork(
-            queue, store, lanes, seal, lease_s=settings.lease_s, notify=WebhookNotifier(queue, clock=clock), clock=clock
+            queue,
+            store,
+            lanes,
+            seal,
+            checks=checks,
+            lease_s=settings.lease_s,
+            notify=WebhookNotifier(queue, clock=clock),
+            clock=clock,
         )
         return cls(
-            accounts=NodeService(nodes, deployments, seal, clock=clock),
+            accounts=accounts,
             agency=NodeAgency(
                 deployments,
                 lanes,
                 Scaler(deployments, queue, ledger, clock=clock),
                 queue,
                 Sweeper(queue, store, retention_s=settings.retention_s),
+                checks,
                 clock=clock,
             ),
             work=work,

@@ -48,7 +48,7 @@ class NodeService:
     # --- administrators -------------------------------------------------------------
 
     def create_token(
-        self, *, trust: Trust, labels: Mapping[str, str], valid_s: float, by: str
+        self, *, trust: Trust, labels: Mapping[str, str], valid_s: float, by: str, verify_share: float = 0.0
     ) -> tuple[JoinToken, str]:
         """A token that lets one machine join within *valid_s*, and its text, which is known only now."""
         now = self._clock()
@@ -61,6 +61,7 @@ class NodeService:
             created_at=now,
             expires_at=now + timedelta(seconds=valid_s),
             created_by=by,
+            verify_share=verify_share,
         )
         self._store.insert_token(token)
         _log.info("node.token_created", token_id=token.id, trust=trust.value, by=by)
@@ -136,6 +137,7 @@ class NodeService:
             trust=token.trust,
             joined_at=self._clock(),
             labels=dict(token.labels),
+            verify_share=token.verify_share,
         )
         # The insert is what uses the token up: of two machines at once one gets in.
         if self._store.insert(node):

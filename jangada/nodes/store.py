@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from jangada.nodes.node import JoinedNode, JoinToken
+from jangada.nodes.node import Check, JoinedNode, JoinToken
 
 
 class NodeStore(Protocol):
@@ -37,6 +38,18 @@ class NodeStore(Protocol):
 
     def use_once(self, word: str, now: datetime) -> bool:
         """True for the first who says *word*, ever within a day; what is older is forgotten."""
+        ...
+
+    def insert_check(self, check: Check) -> None:
+        """Put *check* aside; one that is there for the job stays."""
+        ...
+
+    def checks(self, job_ids: Sequence[str] | None) -> list[Check]:
+        """Those put aside: of these jobs, or all."""
+        ...
+
+    def delete_check(self, job_id: str) -> None:
+        """Forget the job's."""
         ...
 
     def secret(self, made: str) -> str:

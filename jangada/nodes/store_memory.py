@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from datetime import datetime
 
-from jangada.nodes.node import JoinedNode, JoinToken
+from jangada.nodes.node import Check, JoinedNode, JoinToken
 
 
 class MemoryNodeStore:
@@ -16,6 +17,7 @@ class MemoryNodeStore:
         self._tokens: dict[str, JoinToken] = {}
         self._nodes: dict[str, JoinedNode] = {}
         self._words: set[str] = set()
+        self._checks: dict[str, Check] = {}
         self._secret: str | None = None
 
     def insert_token(self, token: JoinToken) -> None:
@@ -52,6 +54,21 @@ class MemoryNodeStore:
             is_first = word not in self._words
             self._words.add(word)
             return is_first
+
+    def insert_check(self, check: Check) -> None:
+        """See `NodeStore`."""
+        with self._lock:
+            self._checks.setdefault(check.job_id, check)
+
+    def checks(self, job_ids: Sequence[str] | None) -> list[Check]:
+        """See `NodeStore`."""
+        with self._lock:
+            return [one for one in self._checks.values() if job_ids is None or one.job_id in job_ids]
+
+    def delete_check(self, job_id: str) -> None:
+        """See `NodeStore`."""
+        with self._lock:
+            self._checks.pop(job_id, None)
 
     def secret(self, made: str) -> str:
         """See `NodeStore`."""

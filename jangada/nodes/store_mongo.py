@@ -4,6 +4,7 @@
     node_tokens      _id token, record (JSON text)
     joined_nodes     _id node, record (JSON text)
     node_words       _id a word that may be said once, at_ms
+    node_checks      _id job, record (JSON text)
     node_secrets     _id "first", secret
 
 Apart from `nodes`, where any agent says what its machine has. Records are JSON text:
@@ -12,6 +13,7 @@ labels may hold dots and dollar signs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,12 +23,13 @@ from pymongo.errors import DuplicateKeyError
 
 from jangada.clock import to_ms
 from jangada.mongo_client import translated
-from jangada.nodes.node import JoinedNode, JoinToken
+from jangada.nodes.node import Check, JoinedNode, JoinToken
 
 Document = dict[str, Any]
 
 _TOKEN = TypeAdapter(JoinToken)
 _NODE = TypeAdapter(JoinedNode)
+_CHECK = TypeAdapter(Check)
 _FORGOTTEN_AFTER = timedelta(days=1)
 
 
@@ -37,6 +40,7 @@ class MongoNodeStore:
         self._tokens = database["node_tokens"]
         self._nodes = database["joined_nodes"]
         self._words = database["node_words"]
+        self._checks = database["node_checks"]
         self._secrets = database["node_secrets"]
 
     def insert_token(self, token: JoinToken) -> None:
@@ -77,6 +81,21 @@ class MongoNodeStore:
         with translated():
             self._words.delete_many({"at_ms": {"$lt": to_ms(now - _FORGOTTEN_AFTER)}})
         return is_first
+
+    def insert_check(self, check: Check) -> None:
+        """See `NodeStore`."""
+        _insert(self._checks, {"_id": check.job_id, "record": _CHECK.dump_json(check).decode()})
+
+    def checks(self, job_ids: Sequence[str] | None) -> list[Check]:
+        """See `NodeStore`."""
+        where = {} if job_ids is None else {"_id": {"$in": list(job_ids)}}
+        with translated():
+            return [_CHECK.validate_json(one["record"]) for one in self._checks.find(where)]
+
+    def delete_check(self, job_id: str) -> None:
+        """See `NodeStore`."""
+        with translated():
+            self._checks.delete_one({"_id": job_id})
 
     def secret(self, made: str) -> str:
         """See `NodeStore`."""

@@ -10,6 +10,7 @@ speak for another's.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +26,7 @@ from jangada.jobs.outcome import Completion
 from jangada.jobs.queue import JobQueue, Lease, LeaseAction, LeaseState
 from jangada.jobs.store import JobStore
 from jangada.logs import get_logger
+from jangada.nodes.checks import NodeChecks
 from jangada.nodes.lanes import Lanes
 from jangada.nodes.node import JoinedNode
 from jangada.nodes.seal import Seal
@@ -34,6 +36,7 @@ LIVE_EVENTS = frozenset({"job.progress", "job.log", "job.output"})
 """What an executor may say of a running job; its life is told by the queue alone."""
 MOST_WANTED = 256
 SETTLE = 32
+SHY_S = 1.0
 _SEEN_BY_NODES = ("input", "files", "deadline", "trace", "req")
 """Of the optional part of a job's orders: not the webhook's address, nor who is told what."""
 
@@ -67,6 +70,7 @@ class NodeWork:
         lanes: Lanes,
         seal: Seal,
         *,
+        checks: NodeChecks,
         lease_s: float,
         notify: Notify,
         clock: Clock = utc_now,
@@ -75,9 +79,12 @@ class NodeWork:
         self._store = store
         self._lanes = lanes
         self._seal = seal
+        self._checks = checks
         self._lease_s = lease_s
         self._notify = notify
         self._clock = clock
+        self._shy: dict[tuple[str, str], float] = {}
+        """Until when a node claims nothing from a queue, as a job that others are to do lies first there."""
 
     def exchange(
         self, desk: Desk, completions: Sequence[Values], want: int, *, running: bool, call: tuple[str, bool] | None
@@ -92,7 +99,12 @@ class NodeWork:
         if desk.node.suspended_for is not None:
             # What it says counts no more; its leases run out, and others do its jobs.
             ended = []
-        may_claim = desk.node.suspended_for is None and self._lanes.held_by(desk.node, desk.queue) is not None
+        may_claim = (
+            desk.node.suspended_for is None
+            and not self._shy_s(desk.node, desk.queue)
+            and self._lanes.held_by(desk.node, desk.queue) is not None
+        )
+        ended = self._checks.put_aside(desk.node, ended)
         statuses: dict[str, str] = {}
 
         def notify(event: str, lease: Lease, status: JobStatus | None) -> None:
@@ -115,6 +127,11 @@ class NodeWork:
             # As where an executor stores by itself: it finds out which outcome it is, and why is said of that one.
             _log.exception("node.outcome_not_stored", node_id=desk.node.id)
             raise InvalidRequestError(f"the outcomes cannot be stored: {type(error).__name__}: {error}") from error
+        others = self._checks.are_not_for(desk.node, leases)
+        if others:
+            execution.release(others)
+            self._shy[desk.node.id, desk.queue] = time.monotonic() + SHY_S
+            leases = [lease for lease in leases if lease not in others]
         return {
             "leases": [self._given(desk, lease) for lease in leases],
             "ended": statuses,
@@ -154,7 +171,17 @@ class NodeWork:
             visible = self._lanes.of(node, self._lanes.every())
             if not any(lane.queue == queue for one in visible for lane in one.lanes):
                 raise ForbiddenError(f"this node serves no queue {queue}")
+        if shy_s := self._shy_s(node, queue):
+            # The bell rings for others.
+            time.sleep(min(shy_s, wait_s))
+            return False
         return self._queue.wait_for_bell(queue, wait_s)
+
+    def _shy_s(self, node: JoinedNode, queue: str) -> float:
+        left_s = self._shy.get((node.id, queue), 0.0) - time.monotonic()
+        if left_s <= 0:
+            self._shy.pop((node.id, queue), None)
+        return max(0.0, left_s)
 
     def tenant_of(self, node: JoinedNode, word: str | None) -> str | None:
         """The tenant that *word* means to this node. Raises `InvalidRequestError`."""
