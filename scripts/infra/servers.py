@@ -10,7 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-ROLES = ("node", "gpu", "secrets", "redis", "mongodb", "openfaas", "executor", "observability", "edge", "backup")
+ROLES = (
+    "node",
+    "gpu",
+    "secrets",
+    "redis",
+    "mongodb",
+    "openfaas",
+    "faasd",
+    "executor",
+    "observability",
+    "edge",
+    "backup",
+)
 _DIFFERS = 3
 _SSH_FAILED = 255
 _T = TypeVar("_T")

@@ -10,9 +10,16 @@ variable "executors" {
 }
 
 variable "openfaas" {
-  description = "engine: jangada or external; url: of an external gateway."
-  type        = object({ engine = optional(string, "jangada"), url = optional(string) })
-  default     = {}
+  description = "engine: jangada, faasd or external; url: of an external gateway; version, accept_eula, sha256, urls: of faasd."
+  type = object({
+    engine      = optional(string, "jangada")
+    url         = optional(string)
+    version     = optional(string, "0.19.7")
+    accept_eula = optional(bool, false)
+    sha256      = optional(map(string), {})
+    urls        = optional(map(string), {})
+  })
+  default = {}
 }
 
 variable "release" {

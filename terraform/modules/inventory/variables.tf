@@ -83,12 +83,12 @@ variable "engine" {
   nullable    = false
 
   validation {
-    condition     = contains(["jangada", "external"], var.engine)
-    error_message = "openfaas.engine is jangada or external."
+    condition     = contains(["jangada", "faasd", "external"], var.engine)
+    error_message = "openfaas.engine is jangada, faasd or external."
   }
   validation {
-    condition     = length([for host in var.hosts : host if contains(host.roles, "gateway")]) == (var.engine == "jangada" ? 1 : 0)
-    error_message = "hosts: engine jangada needs one server with the role gateway, engine external none."
+    condition     = length([for host in var.hosts : host if contains(host.roles, "gateway")]) == (var.engine == "external" ? 0 : 1)
+    error_message = "hosts: engines jangada and faasd need one server with the role gateway, engine external none."
   }
 }
 

@@ -22,14 +22,14 @@ locals {
   watcher = try(var.observability.host, null)
   # What the roles need, and what the watcher asks.
   openings = { for name, ports in module.inventory.openings : name => merge(ports, try(module.targets.openings[name], {})) }
-  seed     = var.openfaas.engine == "jangada" ? local.groups.gateway : { for name in slice(keys(local.groups.redis), 0, 1) : name => local.groups.redis[name] }
+  seed     = var.openfaas.engine != "external" ? local.groups.gateway : { for name in slice(keys(local.groups.redis), 0, 1) : name => local.groups.redis[name] }
   stores = {
     REDIS_SEED           = module.inventory.redis_seeds[0]
     MONGO_HOSTS          = join(",", module.inventory.mongo_hosts)
     MONGO_AUTHENTICATION = tostring(var.mongodb.authentication)
   }
   again      = { secrets_version = tostring(var.secrets_version) }
-  upstream   = var.openfaas.engine == "jangada" ? "http://${values(local.groups.gateway)[0].private_address}:8080" : var.openfaas.url
+  upstream   = var.openfaas.engine != "external" ? "http://${values(local.groups.gateway)[0].private_address}:8080" : var.openfaas.url
   public_url = "https://${var.domain}"
 
   ssh_config = join("", [
@@ -57,6 +57,10 @@ resource "terraform_data" "supported" {
     precondition {
       condition     = contains(["acme", "files", "internal"], var.tls)
       error_message = "tls is acme, files or internal."
+    }
+    precondition {
+      condition     = var.openfaas.engine != "faasd" || !contains(keys(local.groups.gateway), coalesce(local.watcher, "-"))
+      error_message = "observability.host: faasd brings a Prometheus of its own to the server with the role gateway; name another."
     }
     precondition {
       condition     = var.observability == null || can(module.inventory.hosts[local.watcher])
@@ -134,7 +138,7 @@ module "mongodb" {
 module "openfaas" {
   source          = "../openfaas"
   depends_on      = [module.redis, module.mongodb]
-  hosts           = local.groups.gateway
+  hosts           = var.openfaas.engine == "jangada" ? local.groups.gateway : {}
   ssh             = var.ssh
   wipe_data       = var.wipe_data
   release         = var.release
@@ -146,9 +150,19 @@ module "openfaas" {
   triggers        = local.again
 }
 
+module "faasd" {
+  source     = "../faasd"
+  depends_on = [module.redis, module.mongodb]
+  hosts      = var.openfaas.engine == "faasd" ? local.groups.gateway : {}
+  ssh        = var.ssh
+  wipe_data  = var.wipe_data
+  triggers   = local.again
+  release    = var.openfaas
+}
+
 module "executor" {
   source       = "../executor"
-  depends_on   = [module.openfaas, module.gpu]
+  depends_on   = [module.openfaas, module.faasd, module.gpu]
   hosts        = { for name, host in module.inventory.hosts : name => host if contains(keys(module.inventory.executors), name) }
   executors    = module.inventory.executors
   ssh          = var.ssh

@@ -47,6 +47,7 @@ output "applied" {
     redis         = module.redis.bundles
     mongodb       = module.mongodb.bundles
     openfaas      = module.openfaas.bundles
+    faasd         = module.faasd.bundles
     executor      = module.executor.bundles
     edge          = module.edge.bundles
     observability = module.observability.bundles

@@ -10,7 +10,14 @@ variable "executors" {
 }
 
 variable "openfaas" {
-  type    = object({ engine = optional(string, "jangada"), url = optional(string) })
+  type = object({
+    engine      = optional(string, "jangada")
+    url         = optional(string)
+    version     = optional(string, "0.19.7")
+    accept_eula = optional(bool, false)
+    sha256      = optional(map(string), {})
+    urls        = optional(map(string), {})
+  })
   default = {}
 }
 

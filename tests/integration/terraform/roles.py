@@ -55,6 +55,10 @@ class Box:
     def write(self, path: str, text: str, mode: str = "0644") -> None:
         self.run(_writing(path, text, mode))
 
+    def write_bytes(self, path: str, content: bytes) -> None:
+        quoted, coded = shlex.quote(path), base64.b64encode(content).decode()
+        self.run(f"mkdir -p $(dirname {quoted}) && base64 -d <<<'{coded}' >{quoted}")
+
     def fake(self, name: str, script: str) -> None:
         """A program called *name*, which runs *script* after it was noted that it was called."""
         self.write(f"{FAKES}/{name}", HEAD + script, "0755")

@@ -23,6 +23,7 @@ ENVIRONMENTS = sorted(
 TESTED = sorted({file.parent.parent for file in TERRAFORM.rglob("tests/*.tftest.hcl")})
 HOST = {"address": "192.0.2.1", "roles": ["gateway", "redis", "mongo", "cpu", "edge"]}
 AGE = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+BACKED_UP = {"hosts": {"one": HOST | {"roles": [*HOST["roles"], "backup"]}}}
 RIGHT = {
     "hosts": {"one": HOST}, "domain": "jangada.example.org", "admin_cidrs": ["192.0.2.0/24"],
     "ssh_key_file": "/dev/null",
@@ -105,6 +106,9 @@ def test_order_and_rendering_of_one_server(environ, tmp_path):
         ({"admin_cidrs": ["10.0.0.0/33"]}, "admin_cidrs: no network: 10.0.0.0/33"),
         ({"tls": "none"}, "tls is acme, files or internal"),
         ({"openfaas": {"engine": "external"}}, "engine external none"),
+        ({"openfaas": {"engine": "faasd"}}, "openfaas.accept_eula"),
+        ({"openfaas": {"engine": "faasd", "accept_eula": True}}, "openfaas.sha256 has the checksums"),
+        ({"openfaas": {"engine": "nomad"}}, "openfaas.engine is jangada, faasd or external"),
         ({"observability": {"host": "nowhere"}}, "observability.host: nowhere is none of hosts (one)"),
         ({"observability": {"host": "one", "retention_days": 0}}, "observability.retention_days is a whole number"),
         ({"hosts": {"a": HOST | {"roles": [*HOST["roles"], "gpu"], "gpus": -1}}}, "hosts: gpus is how many"),
@@ -114,8 +118,8 @@ def test_order_and_rendering_of_one_server(environ, tmp_path):
         ),
         ({"backup": {"public_key": AGE}}, "one server with the role backup writes them"),
         ({"hosts": {"a": HOST | {"roles": [*HOST["roles"], "backup"]}}}, "it needs backup.public_key"),
-        ({"backup": {"public_key": "AGE-SECRET-KEY-1QQ"}}, "backup.public_key is what age-keygen calls"),
-        ({"backup": {"public_key": AGE, "keep": 0}}, "backup.keep is a whole number, 1 or more"),
+        (BACKED_UP | {"backup": {"public_key": "AGE-SECRET-KEY-1QQ"}}, "backup.public_key is what age-keygen calls"),
+        (BACKED_UP | {"backup": {"public_key": AGE, "keep": 0}}, "backup.keep is a whole number, 1 or more"),
     ],
 )
 def test_wrong_input_is_refused_by_name(environ, tmp_path, wrong, words):
