@@ -106,7 +106,8 @@ class Environment:
         if self._options.plan_only:
             return 0
         self._ask(f"Apply this to {self._name}?")
-        self._back_up(_prior_outputs(planned), _planned_outputs(planned))
+        # Not the plan's prior state: Terraform has put the new values of outputs there already.
+        self._back_up(self._terraform.outputs(), _planned_outputs(planned))
         self._terraform.apply(self._plan, Progress().told)
         outputs = self._terraform.outputs()
         self._smoke(self._servers(outputs), outputs)

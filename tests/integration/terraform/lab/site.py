@@ -145,10 +145,17 @@ class Client:
         self._url = url
 
     def submit(
-        self, algorithm: str = "text-langid", input: Mapping[str, Any] | None = None, **headers: str
+        self,
+        algorithm: str = "text-langid",
+        input: Mapping[str, Any] | None = None,
+        *,
+        delay_s: float = 0,
+        **headers: str,
     ) -> dict[str, Any]:
         """A job. Raises `AwayError` when nobody takes it for the moment, and that is said as it should be."""
-        body = {"algorithm": algorithm, "input": input or {"texts": ["Bom dia, como vai a senhora?"]}}
+        body: dict[str, Any] = {"algorithm": algorithm, "input": input or {"texts": ["Bom dia, como vai a senhora?"]}}
+        if delay_s:
+            body["delay_s"] = delay_s
         try:
             answer = self._session.post(f"{self._url}/v1/jobs", json=body, headers=headers, timeout=90)
         except (requests.ConnectionError, requests.Timeout) as error:
