@@ -17,13 +17,15 @@ from jangada.deployments.deployment import Deployment, Lane, Track
 from jangada.deployments.ledger import UsageLedger
 from jangada.deployments.observe import QueueSight, count, latest_start, load_of
 from jangada.deployments.replica import Replica, Wanted
-from jangada.deployments.scaling import Decision, Reason, ScalingMemory, ScalingPolicy, decide
+from jangada.deployments.scaling import Decision, Load, Reason, ScalingMemory, ScalingPolicy, decide
 from jangada.deployments.store import DeploymentStore
 from jangada.deployments.warm import warm_minimum
 from jangada.logs import get_logger
 
 TURN_S = 1.0
 """How often all lanes are looked at."""
+WRITTEN_WITHIN_S = 10.0
+"""An executor has written what it used after so long, twice the time that it takes by itself."""
 ENDED_AFTER = timedelta(seconds=60)
 """How long a canary that ended is still worked off at least: functions remember deployments for seconds."""
 
@@ -73,10 +75,7 @@ class Scaler:
         if lane.track is Track.CANARY and not stats.jobs:
             self._forget_ended(deployment, now)
         load = load_of(stats, self._ledger.pulse(lane.queue), count(replicas, now), start_s)
-        memory = ScalingMemory() if known is None else known.memory
-        if load.arrivals < memory.arrivals:
-            # The queue was emptied by a loss: what was counted before means nothing any more.
-            memory = replace(ScalingMemory(), busy_at=memory.busy_at)
+        load, memory = _steadied(load, ScalingMemory() if known is None else known.memory, to_ms(now) / 1000)
         decision = decide(policy_of(deployment, lane, now), load, memory, to_ms(now) / 1000)
         if deployment.is_paused:
             decision = Decision(0, Reason.PAUSED, decision.memory)
@@ -95,7 +94,8 @@ class Scaler:
             # What people want to know is why it came to this number, and since when.
             reason = known.reason if wanted.reason is Reason.STEADY else wanted.reason
             wanted = replace(wanted, reason=reason, at=known.at)
-            if not load.unfinished and (reason, start_s) == (known.reason, known.start_s):
+            is_quiet = not load.unfinished and decision.memory.busy_at == known.memory.busy_at
+            if is_quiet and (reason, start_s) == (known.reason, known.start_s):
                 # Nothing happens here: what is remembered can stay as it is, and costs no write.
                 return known
         self._store.put_wanted(wanted)
@@ -108,6 +108,22 @@ class Scaler:
             return
         changed = replace(deployment, canary=None, generation=deployment.generation + 1)
         self._store.replace(changed, generation=deployment.generation)
+
+
+def _steadied(load: Load, memory: ScalingMemory, now: float) -> tuple[Load, ScalingMemory]:
+    """
+    The load with a count of arrivals that does not fall for a while.
+
+    Jobs that ended are counted when their executor has written what they used, seconds
+    later. Where the count stays lower the queue was emptied, by a loss or by hand, and
+    what was counted before means nothing any more.
+    """
+    if load.arrivals >= memory.seen:
+        return load, replace(memory, fell_at=None)
+    fell_at = now if memory.fell_at is None else memory.fell_at
+    if now - fell_at > WRITTEN_WITHIN_S:
+        return load, ScalingMemory(busy_at=memory.busy_at, seen=load.arrivals)
+    return replace(load, arrivals=memory.seen), replace(memory, fell_at=fell_at)
 
 
 def policy_of(deployment: Deployment, lane: Lane, now: datetime) -> ScalingPolicy:

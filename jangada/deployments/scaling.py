@@ -7,8 +7,8 @@ counted before, since queues are worked off in order. So many replicas are neede
 every queued job starts within its target (a demand bound, as for periodic real-time
 tasks), those that start already counted in, and the time that a start takes counted
 out. Fewer are kept once no moment of the cool-down needed more; sooner where that was a
-crowd that has been worked off, and what comes now is so little that those who would stay
-had nothing to do. The last one goes after *idle_s* without a job. A busy deployment so
+crowd of which nobody waits any more, and what comes now is so little that those who would
+stay had nothing to do. The last one goes after *idle_s* without a job. A busy deployment so
 keeps a short queue rather than idle replicas. The same function serves the node agents
 and the simulation.
 """
@@ -135,6 +135,10 @@ class ScalingMemory:
     needed: tuple[tuple[float, int], ...] = ()
     """(instant, replicas needed then) within the cool-down: a falling sequence, whose first is its maximum."""
     busy_at: float | None = None
+    seen: int = 0
+    """Jobs that had come by the latest decision: one that came and ended since then was work too."""
+    fell_at: float | None = None
+    """Since when fewer are counted than were seen; for who measures the load."""
     history: tuple[tuple[float, int], ...] = ()
     """(instant, jobs that had come by then), as far back as a job may wait and a cool-down lasts."""
     sampled_at: float | None = None
@@ -161,8 +165,9 @@ def decide(policy: ScalingPolicy, load: Load, memory: ScalingMemory, now: float)
     job whatever the target says; one to zero only after *idle_s* without a job.
     """
     memory = _sampled(memory, load, now, policy)
-    if load.unfinished or memory.busy_at is None:
+    if load.unfinished or memory.busy_at is None or load.arrivals > memory.seen:
         memory = replace(memory, busy_at=now)
+    memory = replace(memory, seen=load.arrivals)
     needed, reason = _needed(policy, load, memory, now)
     if load.unfinished and policy.buffer:
         needed += policy.buffer
@@ -240,7 +245,7 @@ def _damped(
     if needed > have:
         return (needed if policy.step is None else min(needed, have + policy.step)), reason
     calm = min(have, memory.needed[0][1])
-    if policy.cooldown_s is None and policy.signal is Signal.BACKLOG:
+    if policy.cooldown_s is None and policy.signal is Signal.BACKLOG and not load.queued:
         calm = min(calm, max(needed, _kept_busy(policy, load, memory, now)))
     if not load.unfinished:
         if now - (now if memory.busy_at is None else memory.busy_at) >= policy.idle_s:

@@ -173,6 +173,33 @@ def test_an_emptied_queue_does_not_look_like_a_crowd():
     assert stage.turn(2).replicas == 3  # 20 s of work, within 10 s and a run less a start
 
 
+def test_what_has_ended_and_is_not_written_yet_takes_no_replica_away():
+    stage = Stage(replace(WISH, scaling=ScalingPolicy(maximum=50, target_s=10, cooldown_s=30)))
+    stage.submit(100)
+    stage.turn()
+    stage.start_all()
+    before = stage.turn().replicas
+    # They ended, and their executor has written nothing yet.
+    stage.queue.drop("dep.ocr", [f"job_{at}" for at in range(95)])
+    assert [stage.turn().replicas for _ in range(10)] == [before] * 10
+    # It never will: they were taken out of the queue.
+    assert stage.turn(2).replicas < before
+
+
+def test_a_short_job_that_no_look_saw_keeps_its_replica():
+    stage = Stage()
+    stage.submit(1)
+    stage.turn()
+    stage.start_all()
+    stage.work_off(0.01)
+    stage.turn()
+    for _ in range(3):
+        stage.submit(1)
+        stage.work_off(0.01)
+        assert stage.turn(40).replicas == 1
+    assert stage.turn(61).replicas == 0
+
+
 def test_quiet_lanes_cost_no_writes():
     stage = Stage()
     stage.turn()

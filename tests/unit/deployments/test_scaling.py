@@ -131,6 +131,12 @@ def test_the_last_one_goes_after_the_idle_time():
     assert decisions[-1].reason is Reason.IDLE
 
 
+def test_a_job_that_came_and_ended_between_two_looks_keeps_it_from_being_idle():
+    missed = [(40, Load(ready=1, arrivals=2)), (60, Load(ready=1, arrivals=2)), (99, Load(ready=1, arrivals=2))]
+    steps = [(0, Load(running=1, ready=1, arrivals=1)), *missed, (100, Load(ready=1, arrivals=2))]
+    assert [one.replicas for one in after(POLICY, steps)] == [1, 1, 1, 1, 0]
+
+
 def test_a_start_that_nobody_used_is_idle_from_its_beginning():
     decisions = after(POLICY, [(100, Load(ready=1)), (159, Load(ready=1)), (160, Load(ready=1))])
     assert [one.replicas for one in decisions] == [1, 1, 0]
