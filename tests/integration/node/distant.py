@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -90,8 +89,3 @@ def blind(rig: Rig) -> dict[str, str]:
 def jangada() -> list[str]:
     """The command."""
     return [sys.executable, "-c", "from jangada.cli.main import main; main()"]
-
-
-def can_read(file: Path) -> int:
-    """The mode of *file*, without its type."""
-    return os.stat(file).st_mode & 0o777

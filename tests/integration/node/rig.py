@@ -147,7 +147,7 @@ class Rig:
         assert self.store.replace(after, generation=before.generation)
         return after
 
-    def submit(self, deployment: Deployment, input: Any = None, **policy: Any) -> str:
+    def submit(self, deployment: Deployment, input: Any = None, *, files: tuple[str, ...] = (), **policy: Any) -> str:
         """A job for it; its id."""
         job = Job(
             id=new_id("job"),
@@ -159,6 +159,7 @@ class Rig:
             input=input or {},
             created_at=utc_now(),
             policy=Policy(**policy),
+            file_ids=files,
         )
         return self.services.jobs.submit(job).id
 
