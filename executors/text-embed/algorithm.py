@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Annotated
 
 import numpy as np
@@ -17,7 +18,9 @@ from jangada.algorithms.authoring import Context, SetupContext
 MAX_TOKENS = 256
 """What the model was trained to read at once; more is cut off and reported."""
 DIMENSIONS = 384
-_GPU_BATCH = 32
+_GPU_TEXTS = 32
+_CPU_TOKENS = 128
+"""On a CPU short texts gain from going together, as each call costs; from about here on the work itself is all."""
 
 
 class In(BaseModel):
@@ -54,7 +57,7 @@ class TextEmbed:
         options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(build(folder), options, providers=providers)
         self._device = context.device.of_onnx(self._session)
-        self.texts_at_once = _GPU_BATCH if self._device == "cuda" else 1
+        self.tokens_at_once = _GPU_TEXTS * MAX_TOKENS if self._device == "cuda" else _CPU_TOKENS
         self._embed([[101, 102]])
 
     def run(self, input: In, context: Context) -> Out:
@@ -66,15 +69,14 @@ class TextEmbed:
         """
         Embed the texts of several jobs, those of like length at once: padding is work for nothing.
 
-        On a CPU each text runs by itself all the same, as that gains nothing there (`benchmarks/executor/batching.py`).
+        What it gains on a CPU, `benchmarks/executor/batching.py` measures: a third for lines, nothing for pages.
         """
         encodings = [self._tokenizer.encode_batch(each.texts) for each in inputs]
         places = [(job, row) for job, rows in enumerate(encodings) for row in range(len(rows))]
         places.sort(key=lambda place: len(encodings[place[0]][place[1]].ids))
         vectors: list[list[list[float]]] = [[[]] * len(rows) for rows in encodings]
-        for start in range(0, len(places), self.texts_at_once):
+        for chunk in self._chunks(places, [len(encodings[job][row].ids) for job, row in places]):
             contexts[0].raise_if_canceled()
-            chunk = places[start : start + self.texts_at_once]
             found = self._embed([encodings[job][row].ids for job, row in chunk])
             for (job, row), vector in zip(chunk, found, strict=True):
                 vectors[job][row] = [round(float(value), 6) for value in vector]
@@ -87,6 +89,15 @@ class TextEmbed:
             )
             for of_one, rows in zip(vectors, encodings, strict=True)
         ]
+
+    def _chunks(self, places: list[tuple[int, int]], tokens: list[int]) -> Iterator[list[tuple[int, int]]]:
+        """*places*, shortest first, in runs of at most `tokens_at_once` with their padding, and of one at least."""
+        start = 0
+        for end, length in enumerate(tokens):
+            if end > start and (length * (end - start + 1) > self.tokens_at_once or end - start >= _GPU_TEXTS):
+                yield places[start:end]
+                start = end
+        yield places[start:]
 
     def _embed(self, ids: list[list[int]]) -> np.ndarray:
         longest = max(map(len, ids))
