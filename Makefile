@@ -11,7 +11,7 @@ WORKERS ?= logical
 MANY := --numprocesses=$(WORKERS) --maxprocesses=4 --dist=loadfile
 ARGS ?=
 
-.PHONY: help install check fix test test-unit test-contract test-integration test-e2e chaos chaos-trials fuzz bats release-rehearsal bench demo up down lock openapi clean test-lab infra-up infra-plan infra-drift infra-status infra-destroy
+.PHONY: help install check fix test test-unit test-contract test-integration test-e2e chaos chaos-trials fuzz bats release-rehearsal bench demo up down lock openapi clean test-lab infra-up infra-plan infra-drift infra-status infra-destroy terraform-graph
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -91,6 +91,9 @@ infra-up:  ## Bring the servers of ENV=… to what terraform/environments/… sa
 
 infra-plan infra-drift infra-status infra-destroy:
 	@scripts/infra.sh $(@:infra-%=%) $${ENV:?dedicated, or another folder of terraform/environments} $(ARGS)
+
+terraform-graph: install  ## Draw docs/terraform.svg: which module waits for which (needs terraform and Graphviz)
+	$(BIN)/python -m scripts.terraform_graph
 
 openapi: install  ## Write docs/openapi.json from the code
 	$(BIN)/python scripts/openapi.py

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from scripts.infra.terraform import Terraform, TerraformError
+from scripts.terraform_graph import PICTURE, edges, graph
 from tests.docker_engine import ROOT
 from tests.requires import requires_program
 
@@ -126,6 +127,12 @@ def test_wrong_input_is_refused_by_name(environ, tmp_path, wrong, words):
     with pytest.raises(TerraformError) as refused:
         planned(tmp_path, environ, RIGHT | wrong)
     assert words in str(refused.value)
+
+
+def test_the_picture_says_which_module_waits_for_which(environ):
+    drawn = re.findall(r"<title>([a-z-]+)&#45;&gt;([a-z-]+)</title>", PICTURE.read_text())
+    assert sorted(drawn) == edges(graph()), "make terraform-graph draws it again"
+    assert {("node", "secrets"), ("secrets", "redis"), ("executor", "edge")} <= set(drawn)
 
 
 def test_terraform_as_a_child_process(environ, tmp_path):

@@ -253,6 +253,14 @@ def test_executors_tell_of_themselves_in_the_private_network_where_somebody_watc
         assert ports == ([f"10.0.0.3:{9200 + number}:8081" for number in range(3)] if watched else [])
 
 
+def test_operators_are_told_of_every_alert():
+    rules = yaml.safe_load((FILES / "servers.rules.yml").read_text())["groups"]
+    told = (ROOT / "docs" / "operate.md").read_text()
+    alerts = [rule["alert"] for group in rules for rule in group["rules"]]
+    assert alerts
+    assert [name for name in alerts if f"| `{name}` |" not in told] == []
+
+
 def test_the_alerts_on_servers_fire_when_they_must(tmp_path):
     promtool = requires_program("promtool")
     shutil.copy(FILES / "servers.rules.yml", tmp_path / "servers.yml")
