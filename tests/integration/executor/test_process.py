@@ -219,3 +219,30 @@ def test_gpu_seconds_are_in_the_ledger_by_type_and_its_memory_is_free_when_it_ha
     assert {line.gpu_type for line in found} == {"NVIDIA H200"}
     (used,) = [amounts for line, amounts in found.items() if line.tenant_id == TENANT]
     assert used.gpu_s == job.metrics["gpu_s"]
+
+
+def test_jobs_of_a_batch_come_and_go_together_over_real_servers_and_their_shares_are_what_is_used(made: Stage) -> None:
+    with made.executor("batches", "--max-batch", "4", "--max-wait-ms", "30000"):
+        ids = made.submit("batches", [{"number": number, "seconds": 0.05} for number in range(12)])
+        jobs = [made.wait_for(job_id, JobStatus.SUCCEEDED, 60) for job_id in ids]
+    together = [job.output["together"] for job in jobs if isinstance(job.output, dict)]
+    assert [len(each) for each in together] == [4] * 12
+    found = made.connections.ledger("batches", "exe_1").usage("2000-01-01", "2999-12-31", deployment="batches")
+    (used,) = [amounts for line, amounts in found.items() if line.tenant_id == TENANT]
+    assert used.attempts == 12
+    # Three batches of four times 50 ms took their slot, whatever each job's own time says.
+    assert used.run_s == pytest.approx(sum(job.metrics["slot_s"] or 0.0 for job in jobs), abs=1e-3)
+    assert used.run_s < 0.3 * sum(job.metrics["run_s"] or 0.0 for job in jobs)
+
+
+def test_an_executor_killed_with_a_batch_in_work_loses_none_of_it(made: Stage) -> None:
+    with made.executor("batches", "--max-batch", "4", "--max-wait-ms", "30000") as first:
+        ids = made.submit("batches", [{"number": number, "seconds": 0.5} for number in range(4)])
+        for job_id in ids:
+            made.wait_for(job_id, JobStatus.RUNNING)
+        first.kill()
+    with made.executor("batches", "--max-batch", "4", "--max-wait-ms", "100"):
+        jobs = [made.wait_for(job_id, JobStatus.SUCCEEDED, 60) for job_id in ids]
+    assert {job.attempt for job in jobs} == {2}
+    # Any of them may have been the reason.
+    assert all(len(job.output["together"]) == 1 for job in jobs if isinstance(job.output, dict))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from jangada.algorithms.batching import Batching
 from jangada.algorithms.manifest import find_versions
 from jangada.clock import utc_now
 from jangada.deployments.deployment import Canary, Deployment, GpuNeed, Resources, Timeouts
@@ -271,3 +272,15 @@ def test_a_deployment_on_a_gpu_holds_its_memory_only_while_it_is_asked_for(rig: 
     assert (job.output["visible"], job.output["kind"]) == ("GPU-aaaa", "cuda")
     until(lambda: not rig.live("brief"), 60)
     until(lambda: layer.used_mib() == {"GPU-aaaa": 0}, 30)
+
+
+def test_the_batching_of_a_deployment_comes_before_the_algorithm_s_own(rig: Rig):
+    three = rig.deploy("three", "batches", batching=Batching(3, 30_000))
+    none = rig.deploy("none", "batches", batching=Batching(1))
+    rig.agent()
+    ids = {wish.name: [rig.submit(wish, {"number": number}) for number in range(3)] for wish in (three, none)}
+    together = {
+        name: [job.output["together"] for job in map(rig.final, found) if isinstance(job.output, dict)]
+        for name, found in ids.items()
+    }
+    assert together == {"three": [[0, 1, 2]] * 3, "none": [[0], [1], [2]]}
