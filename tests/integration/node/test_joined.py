@@ -13,6 +13,7 @@ from jangada.clock import utc_now
 from tests.integration.node.distant import OF_SERVERS, NodesFunction, blind, jangada, join, start, start_function
 from tests.integration.node.rig import TENANT, Rig
 from tests.servers import until
+from tests.tls_front import TlsFront
 
 
 @pytest.fixture
@@ -100,6 +101,22 @@ def test_files_go_there_and_back(rig: Rig, function: NodesFunction):
     assert joined is not None
     with artifacts.open(joined) as stream:
         assert stream.read() == content * 2
+
+
+def test_a_platform_whose_certificate_nobody_vouches_for_is_not_talked_to(rig: Rig, function: NodesFunction):
+    front = TlsFront(rig.folder / "front", "127.0.0.1", ("127.0.0.1", function.port))
+    front.start()
+    try:
+        command = [*jangada(), "node", "join", front.url, "--token", "jgn_x_y", "--home", str(rig.folder / "home")]
+        for authority, said in (([], "CERTIFICATE_VERIFY_FAILED"), ([front.authority], "no such join token")):
+            options = [word for file in authority for word in ("--ca-file", str(file))]
+            done = subprocess.run(
+                [*command, *options], capture_output=True, text=True, env=blind(rig), cwd=rig.folder, timeout=60
+            )
+            assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+            assert said in done.stderr
+    finally:
+        front.stop()
 
 
 @pytest.mark.parametrize(

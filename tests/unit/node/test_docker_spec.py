@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 import stat
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,8 +17,9 @@ from jangada.algorithms.batching import Batching
 from jangada.deployments.deployment import Deployment, GpuNeed, Resources, Timeouts
 from jangada.deployments.replica import claimed
 from jangada.executor.terms import NO_TERMS, Terms, add_options, terms_of
-from jangada.node.docker_spec import ContainerSpec, container_arguments, host_arguments, prepare_folders
+from jangada.node.docker_spec import SECRETS_PATH, ContainerSpec, container_arguments, host_arguments, prepare_folders
 from jangada.node.engine import Order
+from jangada.remote.identity import NodeIdentity
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECRET = "redis://:pa55@redis:6379/0"
@@ -83,3 +86,20 @@ def test_the_executor_is_told_what_its_deployment_asks_for():
     assert told == Terms(2.5, "-types@production", Batching(8, 5, is_adaptive=True), needs_gpu=True)
     plain = container_arguments(spec(), order())["command"]
     assert terms_of(parser.parse_args(plain[1:])) == NO_TERMS
+
+
+def test_a_joined_nodes_containers_get_its_identity_and_no_server(tmp_path):
+    authority = tmp_path / "ca.pem"
+    authority.write_text("certificates")
+    file = tmp_path / "identity.json"
+    made = NodeIdentity("https://jangada.example", "node_1", "a key", str(authority))
+    made.save(file)
+    joined = replace(spec(tmp_path / "run", JANGADA_NODE_IDENTITY=str(file)), identity=file)
+    prepare_folders(joined, "rep_1")
+    secrets = {one.name: one.read_text() for one in (tmp_path / "run" / "rep_1" / "secrets").iterdir()}
+    assert set(secrets) == {"node-identity", "platform-ca"}
+    assert secrets["platform-ca"] == "certificates"
+    inside = NodeIdentity(**json.loads(secrets["node-identity"]))
+    assert inside == replace(made, ca_file=f"{SECRETS_PATH}/platform-ca")
+    environment = container_arguments(joined, order())["environment"]
+    assert environment == {"JANGADA_NODE_IDENTITY": f"{SECRETS_PATH}/node-identity"}
