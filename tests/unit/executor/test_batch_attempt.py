@@ -128,6 +128,8 @@ def test_one_that_was_canceled_before_is_left_out(bench: Bench) -> None:
     ends = bench.run("a", "b", "c")
     assert isinstance(ends[2], Canceled)
     assert ends[1].output == {"text": "aa"}
+    # Nothing of it is remembered: numbers of ended jobs would gather for as long as the child lives.
+    assert not bench.cancellation.is_canceled(2)
 
 
 def test_the_cancel_of_one_interrupts_nothing_and_that_of_all_does(bench: Bench) -> None:
