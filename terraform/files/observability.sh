@@ -115,7 +115,8 @@ remove() {
   for name in prometheus prometheus-redis-exporter prometheus-node-exporter; do
     [ -e "/etc/systemd/system/$name.service.d/jangada.conf" ] || continue
     systemctl disable --quiet --now "$name" 2>/dev/null || true
-    rm -rf "/etc/systemd/system/$name.service.d/jangada.conf"
+    rm -f "/etc/systemd/system/$name.service.d/jangada.conf"
+    rmdir "/etc/systemd/system/$name.service.d" 2>/dev/null || true
   done
   systemctl daemon-reload
   rm -rf "$folder"

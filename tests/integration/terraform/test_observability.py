@@ -220,6 +220,7 @@ def test_what_somebody_changed_is_found_and_mended(box, rendered):
     box.run("test -d /srv/jangada/prometheus")
     box.apply("observability", "--remove")
     box.run("test ! -e /etc/jangada/observability && test -d /srv/jangada/prometheus")
+    box.run("! ls /etc/systemd/system/prometheus*/jangada.conf")
 
 
 @pytest.mark.docker
