@@ -121,6 +121,7 @@ def test_every_public_resource_answers_at_its_path_and_below_its_function(platfo
         ("router", "/problems/not-found"),
         ("deployments", "/v1/algorithms"),
         ("files", "/v1/files"),
+        ("nodes", "/v1/nodes"),
     ):
         public = requests.get(url + path, headers=headers, timeout=10)
         below = requests.get(f"{url}/function/{function}{path}", headers=headers, timeout=10)
