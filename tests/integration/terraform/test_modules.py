@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 
@@ -170,6 +171,23 @@ def test_terraform_as_a_child_process(environ, tmp_path):
     assert made.plan(tmp_path / "plan", destroy=True)
     made.apply(tmp_path / "plan", events.append)
     assert not made.plan(tmp_path / "plan", destroy=True)
+
+
+def test_a_server_that_cannot_be_reached_is_named_before_anything_is_touched(environ, tmp_path):
+    requires_program("ssh")
+    with socket.socket() as taken:
+        # Bound and not listening: nobody answers there.
+        taken.bind(("127.0.0.1", 0))
+        host = HOST | {"address": "127.0.0.1", "ssh_port": taken.getsockname()[1]}
+        file = tmp_path / "values.tfvars.json"
+        file.write_text(json.dumps(RIGHT | {"hosts": {"one": host}, "tls": "internal"}))
+        command = [ROOT / "scripts" / "infra.sh", "up", "dedicated", "--yes", "--var-file", file]
+        done = subprocess.run(
+            [*command, "--state", tmp_path / "state"], env=environ, capture_output=True, text=True, timeout=100
+        )
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "one (127.0.0.1): it cannot be reached" in done.stderr
+    assert not (tmp_path / "state").exists()
 
 
 def test_infra_says_what_it_lacks(environ):
