@@ -353,7 +353,8 @@ class Slot:
             self._begin_head()
             if self.is_ready and self.jobs and not self.jobs[0].number:
                 self._send_waiting()
-        if self.is_ready and not self.jobs:
+        if self.is_ready and not (self.jobs and self.jobs[0].number):
+            # Nothing is in the child; what waits here goes to the next one.
             self._maybe_recycle()
 
     # --- sending ----------------------------------------------------------------
@@ -577,7 +578,8 @@ class Slot:
         limit, cap = self._limits.recycle_after_jobs, self._limits.memory_bytes
         if limit is not None and self._next_number > limit:
             reason = f"ran {self._next_number - 1} jobs"
-        elif cap is not None and not self._recipe.short:
+        elif cap is not None and not self._recipe.short and self._next_number > 1:
+            # Not one that ran nothing yet: the next would be no smaller.
             rss = memory.tree_rss_bytes(self.child.pid)
             if rss > SOFT_LIMIT * cap:
                 reason = f"uses {rss // memory.MIB} MiB of {cap // memory.MIB}"

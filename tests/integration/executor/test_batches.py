@@ -200,3 +200,11 @@ def test_batches_are_counted_by_size(bench: Bench) -> None:
     lines = [line for family in (metrics.run_batches, metrics.broken_batches) for line in family.lines("")]
     assert 'jangada_executor_run_batch_jobs_bucket{le="4"} 1' in lines
     assert "jangada_executor_broken_batches_total 1" in lines
+
+
+def test_a_child_is_replaced_after_so_many_jobs_also_with_some_waiting_that_must_run_alone(bench: Bench) -> None:
+    ids = jobs_of(bench, [{"how": "dies"}, {}, {}, {}], max_attempts=1)
+    with bench.executor(TOY, terms=PATIENT, recycle_after_jobs=2):
+        jobs = ended(bench, ids)
+        assert bench.journals[0].of("child.recycled")
+    assert [together(jobs[number]) for number in (1, 2, 3)] == [[1], [2], [3]]

@@ -299,3 +299,12 @@ def test_the_model_of_the_deployment_is_told_at_setup_and_in_run(bench: Bench) -
     with bench.executor("tells_its_model", terms=Terms(model="-types@production")):
         job = bench.run("tells_its_model")
     assert job.output == {"at_setup": "-types@production", "now": "-types@production"}
+
+
+def test_a_child_of_short_jobs_is_replaced_after_so_many_with_others_waiting(bench: Bench) -> None:
+    ids = [bench.submit("mixes_output", {"number": number}) for number in range(30)]
+    with bench.executor("mixes_output", recycle_after_jobs=7):
+        jobs = [bench.final(job_id) for job_id in ids]
+        assert len(bench.journals[0].of("child.recycled")) >= 4
+    assert [job.output for job in jobs] == [{"number": number} for number in range(30)]
+    assert {job.attempt for job in jobs} == {1}
