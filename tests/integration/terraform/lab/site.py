@@ -22,10 +22,12 @@ GIVEN = "given-by-the-operator-4711"
 PAGES = ROOT / "tests" / "data" / "documents"
 _STAND_INS = ROOT / "tests" / "integration" / "docker"
 _AUTHORITY = "/var/lib/caddy/.local/share/caddy/pki/authorities/local/root.crt"
-# The stand-in for MongoDB knows no users, and another command.
+# The stand-in for MongoDB knows no users, and another command. Killed, it leaves a file that keeps it from starting again.
 _MONGO = [
-    "python", "-c", "from nx_27017.nx_27017 import main; main()", "--host", "ADDRESS", "-p", "27017", "--data-dir",
-    "/data/db", "--journal-mode", "WAL", "--log-file", "/dev/null", "--pid-file", "/tmp/mongo.pid",
+    "python", "-c",
+    "import pathlib; pathlib.Path('/tmp/mongo.pid').unlink(True); from nx_27017.nx_27017 import main; main()",
+    "--host", "ADDRESS", "-p", "27017", "--data-dir", "/data/db", "--journal-mode", "WAL", "--log-file", "/dev/null",
+    "--pid-file", "/tmp/mongo.pid",
 ]  # fmt: skip
 
 
