@@ -22,7 +22,7 @@ GIVEN = "given-by-the-operator-4711"
 PAGES = ROOT / "tests" / "data" / "documents"
 _STAND_INS = ROOT / "tests" / "integration" / "docker"
 _AUTHORITY = "/var/lib/caddy/.local/share/caddy/pki/authorities/local/root.crt"
-# The stand-in for MongoDB knows no users, and another command. Killed, it leaves a file that keeps it from starting again.
+# The stand-in for MongoDB knows no users, and another command. Killed, it leaves a file that bars its next start.
 _MONGO = [
     "python", "-c",
     "import pathlib; pathlib.Path('/tmp/mongo.pid').unlink(True); from nx_27017.nx_27017 import main; main()",
