@@ -192,7 +192,8 @@ class AttemptRunner:
             return self.failed(job.number, _with(before, self.used(began, used)), error, sys.stderr)
         finally:
             self._cancellation.leave(job.number)
-        return self.done(job, context, _with(before, self.used(began, used)), saved, output)
+        metrics = self.used(began, used)
+        return self.done(job, context, metrics if before is None else _with(before, metrics), saved, output)
 
     def done(
         self, job: Run, context: Context, metrics: dict[str, float], saved: list[list[str]], output: bytes

@@ -129,20 +129,21 @@ def _serve(
     decoder = Decoder()
     while data := channel.recv(_CHUNK):
         for message in decoder.feed(data):
-            if isinstance(message, Stop):
-                return
-            if isinstance(message, RunBatch):
-                assert batches is not None  # noqa: S101 — we said whether we take them
-                jobs = message.runs()
-                for frame in batches.run(jobs):
-                    streams.end_of(jobs[-1].number)
-                    send(frame)
-            else:
-                assert isinstance(message, Run)  # noqa: S101 — the protocol has nothing else in this direction
+            if isinstance(message, Run):
                 frame = runner.run(message)
                 os.chdir(base)
                 streams.end_of(message.number)
                 send(frame)
+            elif isinstance(message, Stop):
+                return
+            else:
+                # The protocol has nothing else in this direction, and we said whether we take it.
+                assert isinstance(message, RunBatch)  # noqa: S101
+                assert batches is not None  # noqa: S101
+                jobs = message.runs()
+                for frame in batches.run(jobs):
+                    streams.end_of(jobs[-1].number)
+                    send(frame)
             if runner.leaving is not None:
                 send(encode(runner.leaving))
                 return
