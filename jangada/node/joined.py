@@ -49,11 +49,12 @@ def join_platform(
         private_key=NodeIdentity.load(pending).private_key if pending.exists() else new_private_key(),
         ca_file=None if ca_file is None else str(ca_file.resolve()),
         is_insecure=is_insecure,
+        name=name or socket.gethostname(),
     )
     made.save(pending)
     link = NodeLink(made)
     try:
-        answer = link.join({"token": token, "public_key": made.public_key, "name": name or socket.gethostname()})
+        answer = link.join({"token": token, "public_key": made.public_key, "name": made.name})
     except RefusedError as error:
         raise ConfigurationError(f"{made.url} refused: {error}") from error
     finally:
@@ -80,6 +81,11 @@ class JoinedPlatform:
         self.queue = cast(JobQueue, RemoteBells(self._link))
         self.algorithms = cast(AlgorithmStore, RemoteAlgorithms(self._link))
         self.sweeper = None
+
+    @property
+    def name(self) -> str | None:
+        """What it was called when it joined."""
+        return self.identity.name or None
 
     @property
     def node_id(self) -> str:

@@ -83,7 +83,7 @@ def run_node(settings: Settings, environ: Mapping[str, str], options: NodeOption
             engine = _engine(settings, options, platform, manifests, platform.environ(environ))
             node = Node(
                 id=platform.node_id,
-                name=options.name or socket.gethostname(),
+                name=options.name or platform.name or socket.gethostname(),
                 cpu_millicores=capacity.cpu_millicores,
                 memory_mib=capacity.memory_mib,
                 lease_until=_NEVER,
@@ -100,6 +100,8 @@ def run_node(settings: Settings, environ: Mapping[str, str], options: NodeOption
 
 class DirectPlatform:
     """Redis and MongoDB themselves, as an agent uses them."""
+
+    name = None
 
     def __init__(self, settings: Settings, node_id: str, *, only_wished: bool) -> None:
         self.node_id = node_id

@@ -34,6 +34,8 @@ class NodeIdentity:
     private_key: str
     ca_file: str | None = None
     is_insecure: bool = False
+    name: str = ""
+    """How people call the machine."""
 
     def sign(self, challenge: str) -> str:
         """The signature that proves to the platform that we have the key."""
