@@ -38,8 +38,9 @@ class Client:
 
     def __init__(self, url: str, kind: str) -> None:
         connections = open_redis(url)
-        self.queue = RedisJobQueue(connections)
-        self.service = JobService(self.queue, RedisResultStore(connections.commands), limits=CAPS)
+        results = RedisResultStore(connections.commands, connections.blocking)
+        self.queue = RedisJobQueue(connections, waits_by=results.waits)
+        self.service = JobService(self.queue, results, limits=CAPS)
         self.keys = MemoryIdempotencyStore()
         self.kind = kind
 

@@ -65,8 +65,8 @@ _ONE_BY_ONE = (
     "parent to child and back; the batched row does without both"
 )
 _LATENCY = (
-    "three calls of Redis follow one another (submit with the claim behind it, outcome with the close, the look at "
-    "the outcome), and six changes of process; each costs 50–100 µs of a virtual machine that sleeps in between"
+    "two calls of Redis follow one another (the submit with the claim behind it, the outcome with the close and the "
+    "look at it), and six changes of process; each costs 50–100 µs of a virtual machine that sleeps in between"
 )
 
 GOALS = (

@@ -4,8 +4,9 @@ The store of the rows that measure the queue alone: the memory store, with outco
 The other systems keep results in Redis for an hour, so ours are kept there as well:
 one SET with an expiry for each job, those of a group in one call of a script. As the
 results' server is the queue's, that call travels with the one that closes the jobs,
-just before it: no other system waits for the one before it sends the other. The
-records themselves stay in the submitter's memory.
+just before it, and the look at a result with the wait for its job's end, just behind
+it: no other system waits for the one before it sends the other. The records themselves
+stay in the submitter's memory.
 """
 
 from __future__ import annotations
@@ -50,12 +51,31 @@ class Together:
         return self._commands.execute_commands(first, arguments)[1]
 
 
+class WaitAndLook:
+    """Commands that wait for a job's events, each sent with the look at its result."""
+
+    def __init__(self, client: Any) -> None:
+        self._commands = quick(client)
+        self.seen: dict[str, bytes] = {}
+
+    def execute_command(self, *arguments: Any, keys: Sequence[bytes] = ()) -> Any:
+        """The answer to the command; what the look behind it saw is in `seen`."""
+        if arguments[0] != "XREAD" or len(keys) != 1:
+            return self._commands.execute_command(*arguments, keys=keys)
+        job_id = keys[0].rpartition(b":")[2]
+        events, kept = self._commands.execute_commands(arguments, ("GET", b"result:" + job_id))
+        if kept is not None:
+            self.seen[job_id.decode()] = kept
+        return events
+
+
 class RedisResultStore(MemoryJobStore):
     """`JobStore` whose records are in memory and whose outcomes are in Redis, seen by every process."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, blocking: Any = None) -> None:
         super().__init__()
         self.commands = Together(client)
+        self.waits = None if blocking is None else WaitAndLook(blocking)
         self.commands.execute_command("SCRIPT", "LOAD", _KEEP)
 
     def write_outcomes(self, outcomes: Sequence[Outcome]) -> list[bool]:
@@ -74,7 +94,9 @@ class RedisResultStore(MemoryJobStore):
         job = super().get(job_id, tenant_id)
         if job is None:
             return None
-        kept = self.commands.execute_command("GET", b"result:" + job_id.encode())
+        kept = self.waits.seen.pop(job_id, None) if self.waits is not None else None
+        if kept is None:
+            kept = self.commands.execute_command("GET", b"result:" + job_id.encode())
         if kept is None:
             return job
         status, output, error = orjson.loads(kept)

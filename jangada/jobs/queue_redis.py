@@ -60,7 +60,8 @@ class RedisJobQueue:
 
     *age_s*: how long a job waits in a band before it may rise into the next.
     *skew_ms*: added to the server's clock, for tests that turn it by hand. *scripts_by*:
-    what runs scripts, instead of the client of *connections* for commands.
+    what runs scripts, instead of the client of *connections* for commands; *waits_by*: what
+    runs commands that wait, instead of the one for those.
     """
 
     def __init__(
@@ -71,11 +72,12 @@ class RedisJobQueue:
         age_s: float = 60.0,
         skew_ms: Callable[[], int] | None = None,
         scripts_by: Any = None,
+        waits_by: Any = None,
     ) -> None:
         self._client = connections.commands
         self._blocking = connections.blocking
         self._scripts = scripts_by or quick(connections.commands)
-        self._bells = quick(connections.blocking)
+        self._bells = waits_by or quick(connections.blocking)
         self._prefix = prefix
         self._age_ms = round(age_s * 1000)
         self._skew_ms = skew_ms
