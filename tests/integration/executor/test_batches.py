@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import random
+import signal
 from collections.abc import Sequence
 from typing import Any
 
@@ -208,3 +212,32 @@ def test_a_child_is_replaced_after_so_many_jobs_also_with_some_waiting_that_must
         jobs = ended(bench, ids)
         assert bench.journals[0].of("child.recycled")
     assert [together(jobs[number]) for number in (1, 2, 3)] == [[1], [2], [3]]
+
+
+def test_whatever_happens_to_children_and_jobs_each_ends_once_and_as_it_would_alone(bench: Bench) -> None:
+    dice = random.Random(7)
+    hows = [dice.choice(["well"] * 8 + ["bad", "raises", "dies"]) for _ in range(60)]
+    inputs = [{"how": how, "group": dice.choice("ab"), "seconds": 0.02} for how in hows]
+    ids = jobs_of(bench, inputs, max_attempts=30)
+    canceled = set(dice.sample(range(60), 6))
+    with bench.executor(TOY, concurrency=2, terms=Terms(batching=Batching(4, 20))):
+        for number in canceled:
+            bench.service.cancel(ids[number], "ten_toy")
+        for _ in range(6):
+            until(bench.children)
+            for pid in bench.children()[:1]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        # One that kills its child is tried again and again, later and later.
+        jobs = [bench.final(job_id, 60) for job_id, how in zip(ids, hows, strict=True) if how != "dies"]
+    for job in jobs:
+        assert isinstance(job.input, dict)
+        how, number = job.input["how"], job.input["number"]
+        if job.status is JobStatus.CANCELED:
+            assert number in canceled
+        elif how == "bad":
+            assert job.error is not None
+            assert job.error["message"] == f"{number} is bad"
+        else:
+            assert number in together(job)
+            assert job.output["attempt"] == job.attempt  # type: ignore[index]
