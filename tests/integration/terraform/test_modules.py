@@ -130,6 +130,33 @@ def test_wrong_input_is_refused_by_name(environ, tmp_path, wrong, words):
     assert words in str(refused.value)
 
 
+def test_the_firewall_opens_data_to_containers_of_the_server_and_metrics_to_the_watcher_alone(environ, tmp_path):
+    template = TERRAFORM / "files" / "firewall.nft.tftpl"
+    openings = {
+        "6379": ["10.0.0.1"],
+        "27017": ["fd00::1"],
+        "443": ["0.0.0.0/0"],
+        "9100": ["10.0.0.9"],
+        "9200": ["10.0.0.9"],
+    }
+    values = json.dumps({"ssh_port": 22, "admins": ["192.0.2.0/24"], "openings": openings})
+    (tmp_path / "main.tf").write_text(f'output "rules" {{\n  value = templatefile("{template}", {values})\n}}\n')
+    made = Terraform(tmp_path, state=tmp_path / "state", environ=environ)
+    made.init()
+    made.plan(tmp_path / "plan")
+    rules = made.show(tmp_path / "plan")["planned_values"]["outputs"]["rules"]["value"]
+    opened = {
+        port: [line.strip() for line in rules.splitlines() if f"dport {port} accept" in line] for port in openings
+    }
+    assert opened["9100"] == ["ip saddr 10.0.0.9 tcp dport 9100 accept"]
+    assert opened["9200"] == ["ip saddr 10.0.0.9 tcp dport 9200 accept"]
+    assert opened["443"] == ["ip saddr 0.0.0.0/0 tcp dport 443 accept"]
+    bridges = [f'iifname "{name}" tcp dport 6379 accept' for name in ("docker0", "br-*", "openfaas0")]
+    assert opened["6379"] == ["ip saddr 10.0.0.1 tcp dport 6379 accept", *bridges]
+    assert opened["27017"][0] == "ip6 saddr fd00::1 tcp dport 27017 accept"
+    assert rules.rstrip().splitlines()[-3].strip() == "counter drop"
+
+
 def test_the_picture_says_which_module_waits_for_which(environ):
     drawn = re.findall(r"<title>([a-z-]+)&#45;&gt;([a-z-]+)</title>", PICTURE.read_text())
     assert sorted(drawn) == edges(graph()), "make terraform-graph draws it again"
