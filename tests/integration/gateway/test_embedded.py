@@ -39,7 +39,7 @@ def test_a_users_function_beside_the_platforms_own(tmp_path):
         auth = ("admin", password.read_text().strip())
         assert requests.get(f"{url}/system/functions", timeout=10).status_code == 401
         names = {one["name"] for one in requests.get(f"{url}/system/functions", auth=auth, timeout=10).json()}
-        assert names == {"auth", "deployments", "files", "router"}
+        assert names == {"auth", "deployments", "files", "nodes", "router"}
 
         body = {"service": "hello", "image": "me/hello:1"}
         assert requests.put(f"{url}/system/functions", json=body, auth=auth, timeout=10).status_code == 404
