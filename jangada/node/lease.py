@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from dataclasses import replace
 from datetime import timedelta
@@ -57,7 +58,8 @@ class NodeLease:
             try:
                 self.renew()
             except JangadaError as error:
-                wait_s = _AGAIN_S
+                # Not all nodes at once, when the platform comes back.
+                wait_s = random.uniform(0.5, 1.0) * _AGAIN_S
                 if not is_away:
                     _log.warning("node.not_renewed", node=self._node.name, reason=str(error))
                 is_away = True
