@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import redis
 from redis.backoff import NoBackoff
-from redis.cluster import RedisCluster
+from redis.cluster import ClusterNode, RedisCluster
 from redis.exceptions import (
     BusyLoadingError,
     ClusterDownError,
@@ -32,6 +32,7 @@ from jangada.redis_sentinel import is_sentinel, open_sentinel
 if TYPE_CHECKING:
     from jangada.settings import Settings
 
+REDIS_PORT = 6379
 CONNECT_TIMEOUT_S = 2.0
 COMMAND_TIMEOUT_S = 5.0
 MAX_BLOCK_S = 10.0
@@ -42,6 +43,9 @@ Bounds how long a waiter may hang on a server that is paused or cut off.
 """
 
 RETRY_AFTER_S = 2.0
+
+# redis-py has no types for it.
+_ClusterNode: Any = ClusterNode
 
 _SERVER_STATE_ERRORS = (
     BusyLoadingError,
@@ -85,7 +89,8 @@ def open_redis(url: str) -> RedisConnections:
     Prepare connections for *url*; none is made before the first command.
 
     ``redis://`` or ``rediss://`` (TLS) names one server, with ``?cluster=true`` any
-    node of a Redis Cluster (which is asked at once); ``redis+sentinel://`` or
+    nodes of a Redis Cluster, ``host:port,host:port`` (which are asked at once, until
+    one answers); ``redis+sentinel://`` or
     ``rediss+sentinel://`` names the sentinels and their service, see
     `jangada.redis_sentinel`. RESP2 on purpose: RESP3 is 7-10 % slower in redis-py.
     Raises `ConfigurationError` for a URL that cannot be understood, and
@@ -129,9 +134,23 @@ def _client(url: str, timeout_s: float) -> Any:
     except (ValueError, TypeError) as error:
         raise ConfigurationError(f"the URL of Redis (JANGADA_REDIS_URL) is not usable: {error}") from error
     try:
-        return _ClusterClient.from_url(bare, **options)
+        return _open_cluster(bare, options)
     except RedisClusterException as error:
         raise RedisConnectionError(str(error)) from error
+
+
+def _open_cluster(url: str, options: dict[str, Any]) -> RedisCluster:
+    """A client of the cluster that one of the nodes in *url* belongs to."""
+    parts = urlsplit(url)
+    credentials, at, hosts = parts.netloc.rpartition("@")
+    try:
+        first, *others = [
+            urlsplit(urlunsplit(parts._replace(netloc=f"{credentials}{at}{host}"))) for host in hosts.split(",")
+        ]
+        nodes = [_ClusterNode(one.hostname or "localhost", one.port or REDIS_PORT) for one in others]
+    except ValueError as error:
+        raise ConfigurationError(f"the URL of Redis (JANGADA_REDIS_URL) is not usable: {error}") from error
+    return _ClusterClient.from_url(urlunsplit(first), startup_nodes=nodes, **options)
 
 
 @contextmanager

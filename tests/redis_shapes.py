@@ -126,7 +126,8 @@ class ClusterShape:
             )
             server.port = _port_with_bus()
             self.servers[f"node{number}"] = server
-        self.url = f"redis://127.0.0.1:{self.servers['node0'].port}?cluster=true"
+        # The first one is away, as any of several may be.
+        self.url = f"redis://127.0.0.1:1,127.0.0.1:{self.servers['node0'].port}?cluster=true"
 
     def start(self) -> None:
         with contextlib.ExitStack() as stack:

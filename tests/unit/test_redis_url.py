@@ -53,6 +53,7 @@ def test_tls_goes_to_servers_and_sentinels() -> None:
         ("redis+sentinel://one,,two/jobs", "expected host or host:port of a sentinel, found ''"),
         ("redis+sentinel://one:port/jobs", "found 'one:port'"),
         ("redis://one:port/0", "port"),
+        ("rediss://:p@one:6379,two:port/0?cluster=true", "port"),
         ("redis://one/0?socket_timeout=soon", "socket_timeout"),
     ],
 )
