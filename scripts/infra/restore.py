@@ -35,6 +35,7 @@ _START = {
 }
 _JANGADA = (
     "docker run --rm --interactive --network host --volume /etc/jangada/gateway:/run/secrets:ro "
+    "--volume /etc/jangada/gateway:/var/openfaas/secrets:ro "
     "--entrypoint jangada $(docker inspect -f '{{.Image}}' jangada-gateway) backup restore"
 )
 

@@ -14,6 +14,7 @@ ROLES = (
     "node",
     "gpu",
     "secrets",
+    "tls",
     "redis",
     "mongodb",
     "openfaas",

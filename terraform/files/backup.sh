@@ -12,6 +12,7 @@ apply() {
   folder 0700 0:0 "$BACKUP_PATH"
   redis_url | put 0400 0:0 "$folder/redis-url"
   mongo_url | put 0400 0:0 "$folder/mongo-url"
+  secret data-ca | put 0400 0:0 "$folder/data-ca"
   image_here "$GATEWAY_IMAGE" || true
   put 0755 0:0 /usr/local/sbin/jangada-backup <write_backup.sh
   put 0644 0:0 "$units/jangada-backup.service" <<'UNIT'

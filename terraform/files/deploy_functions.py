@@ -22,7 +22,10 @@ from jangada.gateway.deployment import FunctionDeployment
 from jangada.gateway.stack import load_stack
 
 MARK = "jangada.io/applied"
-SECRETS = ("redis-url", "mongo-url")
+ADDRESSES = ("redis-url", "mongo-url")
+# What the addresses say that servers are to be checked against.
+AUTHORITY = "data-ca"
+SECRETS = (*ADDRESSES, AUTHORITY)
 DONE = 3
 
 
@@ -57,6 +60,8 @@ def wanted(options: argparse.Namespace, values: dict[str, str]) -> dict[str, dic
     for name, function in stack.functions.items():
         body = FunctionDeployment.from_stack(function).to_json()
         body["image"] = f"{body['image'].rpartition(':')[0]}:{options.release}"
+        if any(address in body.get("secrets", ()) for address in ADDRESSES):
+            body["secrets"] = [*body["secrets"], AUTHORITY]
         text = json.dumps([body, values, options.secrets_version], sort_keys=True)
         body["annotations"] = body.get("annotations", {}) | {MARK: hashlib.sha256(text.encode()).hexdigest()}
         found[name] = body

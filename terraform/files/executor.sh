@@ -10,8 +10,9 @@ apply() {
   folder 0500 "$user" "$folder"
   redis_url | put 0400 "$user" "$folder/redis-url"
   mongo_url | put 0400 "$user" "$folder/mongo-url"
+  secret data-ca | put 0400 "$user" "$folder/data-ca"
   # Addresses and passwords are read at start: with others the executors start anew, and hand back what they have.
-  container_depends="$(cat "$folder"/*-url 2>/dev/null | sha256sum)"
+  container_depends="$(cat "$folder"/{*-url,data-ca} 2>/dev/null | sha256sum)"
   container_grace=60
   local wanted=' ' id image kind replicas slots memory cpus gpus number digest device=0 count=0 name
   while IFS=$'\t' read -r id image kind replicas slots memory cpus gpus; do
@@ -22,7 +23,7 @@ apply() {
       name="jangada-executor-$id-$number"
       wanted+="$name "
       options=(--stop-timeout 60 --log-opt max-size=20m --log-opt max-file=5 --tmpfs /run/executor:uid=10001
-        --volume "$folder:/run/secrets:ro" --env JANGADA_SECRETS_DIR=/run/secrets
+        --volume "$folder:${data_ca%/*}:ro" --env JANGADA_SECRETS_DIR="${data_ca%/*}"
         --env JANGADA_METRICS_LISTEN=0.0.0.0:8081 --env JANGADA_IMAGE_DIGEST="$digest"
         --hostname "$(hostname)-$id-$number")
       [ -z "${METRICS_PORT:-}" ] || options+=(--publish "$PRIVATE_ADDRESS:$((METRICS_PORT + count)):8081")

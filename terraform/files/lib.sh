@@ -4,8 +4,9 @@
 #   apply.sh             brings the server to what config.env and the files beside it say; prints changed=N
 #   apply.sh --check     changes nothing; exit code 3 when an apply would
 #   apply.sh --confirm   called over a new connection after an apply; most roles have nothing to confirm
+#   apply.sh --do STEP … one step of what concerns several servers, such as a cluster: a function do_STEP of the role
 #   apply.sh --remove    takes the role off the server; its data stays unless JANGADA_WIPE_DATA=yes
-# A role defines `apply`, `remove` and, if it must, `confirm`, and ends with `main "$@"`.
+# A role defines `apply`, `remove` and, if it must, `confirm` and do_STEP, and ends with `main "$@"`.
 set -euo pipefail
 # So that `… | put` counts in this shell.
 shopt -s lastpipe
@@ -158,14 +159,18 @@ healthy() {
 secret() { cat "$secrets/$1" 2>/dev/null || die "the secret $1 is missing" "apply again: the role secrets brings it"; }
 
 # redis_url, mongo_url: with user and password, made of config.env's addresses and the secrets; for files, never for argv.
+# Containers find the authority at $data_ca: it is given to them as a secret beside these two.
+data_ca=/var/openfaas/secrets/data-ca
 redis_url() {
-  if [ -n "${EXTERNAL_REDIS_URL_SECRET:-}" ]; then secret "$EXTERNAL_REDIS_URL_SECRET"; else
-    printf 'redis://:%s@%s/0%s' "$(secret redis-password)" "$REDIS_SEED" "${REDIS_QUERY:-}"
-  fi
+  local query="ssl_ca_certs=$data_ca"
+  [ "$REDIS_CLUSTER" != true ] || query+='&cluster=true'
+  printf 'rediss://:%s@%s/0?%s' "$(secret redis-password)" "$REDIS_SEEDS" "$query"
 }
 mongo_url() {
   if [ "$MONGO_AUTHENTICATION" = true ]; then
-    printf 'mongodb://jangada:%s@%s/?authSource=admin' "$(secret mongo-password)" "$MONGO_HOSTS"
+    local query="authSource=admin&tls=true&tlsCAFile=$data_ca"
+    [ "$MONGO_REPLICA_SET" != true ] || query+='&replicaSet=jangada'
+    printf 'mongodb://%s:%s@%s/?%s' "$(secret mongo-user)" "$(secret mongo-password)" "$MONGO_HOSTS" "$query"
   else
     printf 'mongodb://%s' "$MONGO_HOSTS"
   fi
@@ -206,6 +211,11 @@ main() {
     "" | --apply) mode=apply ;;
     --check) mode=check ;;
     --confirm) confirm; return 0 ;;
+    --do)
+      declare -F "do_${2:-}" >/dev/null || die "has no step ${2:-}"
+      "do_$2" "${@:3}"
+      return 0
+      ;;
     --remove) _remove; return 0 ;;
     *) die "unknown argument $1" ;;
   esac

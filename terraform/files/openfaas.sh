@@ -13,12 +13,13 @@ apply() {
   secret gateway-password | put 0400 0:0 "$folder/basic-auth-password"
   redis_url | put 0400 0:0 "$folder/redis-url"
   mongo_url | put 0400 0:0 "$folder/mongo-url"
+  secret data-ca | put 0400 0:0 "$folder/data-ca"
   container_depends="$(cat "$folder"/* 2>/dev/null | sha256sum)" \
     container "$name" "$GATEWAY_IMAGE" --network host --stop-timeout 40 --log-opt max-size=20m --log-opt max-file=5 \
     --env JANGADA_DOCKER_SECRETS_DIR="$function_secrets" --env JANGADA_DOCKER_NETWORK=jangada-functions \
     --env JANGADA_PUBLIC_URL="$PUBLIC_URL" \
     --volume /var/run/docker.sock:/var/run/docker.sock --volume "$function_secrets:$function_secrets" \
-    --volume "$DATA_PATH/gateway:/var/lib/jangada" --volume "$folder:/run/secrets:ro" \
+    --volume "$DATA_PATH/gateway:/var/lib/jangada" --volume "$folder:/run/secrets:ro" --volume "$folder:${data_ca%/*}:ro" \
     --volume "$state/roles:/opt/roles:ro" -- --host "$PRIVATE_ADDRESS" --port 8080
   healthy 60 "the gateway does not answer on $PRIVATE_ADDRESS:8080" "docker logs $name" \
     curl --fail --silent --max-time 5 "http://$PRIVATE_ADDRESS:8080/healthz"

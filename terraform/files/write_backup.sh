@@ -39,7 +39,7 @@ trap 'rm -rf "$work"' EXIT
 
 jangada() {
   docker run --rm --interactive --network host --volume /etc/jangada/backup:/run/secrets:ro \
-    --entrypoint jangada "$GATEWAY_IMAGE" backup "$@"
+    --volume /etc/jangada/backup:/var/openfaas/secrets:ro --entrypoint jangada "$GATEWAY_IMAGE" backup "$@"
 }
 
 # A process of its own reads what was written to its end, while it is still readable.

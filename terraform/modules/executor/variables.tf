@@ -25,7 +25,7 @@ variable "image_prefix" {
 }
 
 variable "stores" {
-  description = "REDIS_SEED, MONGO_HOSTS, MONGO_AUTHENTICATION: where Redis and MongoDB are, without credentials."
+  description = "REDIS_SEEDS, REDIS_CLUSTER, MONGO_HOSTS, MONGO_AUTHENTICATION, MONGO_REPLICA_SET: where Redis and MongoDB are, without credentials."
   type        = map(string)
 }
 

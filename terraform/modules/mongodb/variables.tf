@@ -34,3 +34,13 @@ variable "triggers" {
   type        = map(string)
   default     = {}
 }
+
+variable "ssh_config" {
+  description = "Text of an ssh_config for all hosts."
+  type        = string
+}
+
+variable "known_hosts" {
+  description = "Text of a known_hosts for all hosts."
+  type        = string
+}

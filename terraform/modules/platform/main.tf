@@ -10,11 +10,12 @@ module "inventory" {
 }
 
 module "targets" {
-  source      = "../observability/targets"
-  hosts       = module.inventory.hosts
-  executors   = module.inventory.executors
-  redis_seeds = module.inventory.redis_seeds
-  watcher     = local.watcher
+  source       = "../observability/targets"
+  hosts        = module.inventory.hosts
+  executors    = module.inventory.executors
+  redis_seeds  = module.inventory.redis_seeds
+  redis_scheme = "rediss"
+  watcher      = local.watcher
 }
 
 locals {
@@ -24,9 +25,11 @@ locals {
   openings = { for name, ports in module.inventory.openings : name => merge(ports, try(module.targets.openings[name], {})) }
   seed     = var.openfaas.engine != "external" ? local.groups.gateway : { for name in slice(keys(local.groups.redis), 0, 1) : name => local.groups.redis[name] }
   stores = {
-    REDIS_SEED           = module.inventory.redis_seeds[0]
+    REDIS_SEEDS          = join(",", module.inventory.redis_seeds)
+    REDIS_CLUSTER        = tostring(module.inventory.redis_is_cluster)
     MONGO_HOSTS          = join(",", module.inventory.mongo_hosts)
     MONGO_AUTHENTICATION = tostring(var.mongodb.authentication)
+    MONGO_REPLICA_SET    = tostring(length(local.groups.mongo) > 1)
   }
   again      = { secrets_version = tostring(var.secrets_version) }
   upstream   = var.openfaas.engine != "external" ? "http://${values(local.groups.gateway)[0].private_address}:8080" : var.openfaas.url
@@ -43,13 +46,8 @@ locals {
   ))
 }
 
-# Said here until redis and mongodb bring up more than one.
 resource "terraform_data" "supported" {
   lifecycle {
-    precondition {
-      condition     = length(local.groups.redis) == 1 && length(local.groups.mongo) == 1
-      error_message = "hosts: one server with the role redis and one with mongo are brought up; a cluster and a replica set are not yet."
-    }
     precondition {
       condition     = var.openfaas.engine != "external" || can(regex("^https?://", var.openfaas.url))
       error_message = "openfaas.url is the address of the gateway that exists, and engine external needs it."
@@ -113,19 +111,36 @@ module "secrets" {
   known_hosts     = local.known_hosts
 }
 
+module "tls" {
+  source      = "../tls"
+  depends_on  = [module.secrets]
+  hosts       = merge(local.groups.redis, local.groups.mongo)
+  authority   = keys(local.seed)[0]
+  ssh         = var.ssh
+  wipe_data   = var.wipe_data
+  ssh_config  = local.ssh_config
+  known_hosts = local.known_hosts
+}
+
 module "redis" {
-  source     = "../redis"
-  depends_on = [module.secrets]
-  hosts      = local.groups.redis
-  ssh        = var.ssh
-  wipe_data  = var.wipe_data
-  image      = var.redis_image
-  triggers   = local.again
+  source      = "../redis"
+  depends_on  = [module.tls]
+  hosts       = local.groups.redis
+  ports       = module.inventory.redis_ports
+  settings    = var.redis_settings
+  ssh         = var.ssh
+  wipe_data   = var.wipe_data
+  image       = var.redis_image
+  triggers    = local.again
+  ssh_config  = local.ssh_config
+  known_hosts = local.known_hosts
 }
 
 module "mongodb" {
   source         = "../mongodb"
-  depends_on     = [module.secrets]
+  depends_on     = [module.tls]
+  ssh_config     = local.ssh_config
+  known_hosts    = local.known_hosts
   hosts          = local.groups.mongo
   ssh            = var.ssh
   wipe_data      = var.wipe_data
@@ -175,17 +190,35 @@ module "executor" {
 }
 
 module "observability" {
-  source         = "../observability"
-  depends_on     = [module.redis, module.openfaas, module.executor]
-  hosts          = var.observability == null ? {} : module.inventory.hosts
-  ssh            = var.ssh
-  wipe_data      = var.wipe_data
-  triggers       = local.again
-  watcher        = local.watcher
-  scrapes        = module.targets.scrapes
-  redis          = module.targets.redis
-  grafana_image  = try(var.observability.grafana, false) ? var.observability.grafana_image : null
-  retention_days = try(var.observability.retention_days, null)
+  source          = "../observability"
+  depends_on      = [module.redis, module.openfaas, module.executor]
+  hosts           = var.observability == null ? {} : module.inventory.hosts
+  ssh             = var.ssh
+  wipe_data       = var.wipe_data
+  triggers        = local.again
+  watcher         = local.watcher
+  scrapes         = module.targets.scrapes
+  redis           = module.targets.redis
+  redis_arguments = "-tls-ca-cert-file=/etc/jangada/data-tls/root.crt"
+  grafana_image   = try(var.observability.grafana, false) ? var.observability.grafana_image : null
+  retention_days  = try(var.observability.retention_days, null)
+}
+
+# All clients have MongoDB's new user by now; the one before goes.
+resource "terraform_data" "retire" {
+  count      = var.mongodb.authentication ? 1 : 0
+  depends_on = [module.openfaas, module.executor, module.backup]
+
+  triggers_replace = local.again
+
+  provisioner "local-exec" {
+    command = "bash ${path.module}/../../files/mongodb-rollout.sh retire"
+    environment = {
+      HOSTS       = join(" ", [for member in local.groups.mongo : "${member.name}=${member.private_address}"])
+      SSH_CONFIG  = local.ssh_config
+      KNOWN_HOSTS = local.known_hosts
+    }
+  }
 }
 
 module "edge" {

@@ -44,6 +44,7 @@ output "applied" {
     node          = module.node.bundles
     gpu           = module.gpu.bundles
     secrets       = module.secrets.bundles
+    tls           = module.tls.bundles
     redis         = module.redis.bundles
     mongodb       = module.mongodb.bundles
     openfaas      = module.openfaas.bundles

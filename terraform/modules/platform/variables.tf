@@ -33,6 +33,11 @@ variable "redis_image" {
   type = string
 }
 
+variable "redis_settings" {
+  type    = map(string)
+  default = {}
+}
+
 variable "mongodb" {
   type = object({
     image          = string

@@ -5,14 +5,15 @@ locals {
   seed = keys(var.hosts)[0]
   # Role → what a server with it needs.
   needs = {
-    redis   = ["redis-password", "redis-password.before"]
-    mongo   = ["mongo-password"]
-    gateway = ["redis-password", "mongo-password", "gateway-password"]
-    cpu     = ["redis-password", "mongo-password"]
-    gpu     = ["redis-password", "mongo-password"]
+    redis   = ["data-ca", "redis-password", "redis-password.before"]
+    mongo   = ["data-ca", "mongo-keyfile", "mongo-password", "mongo-password.before", "mongo-user", "mongo-user.before"]
+    gateway = concat(local.clients, ["gateway-password"])
+    cpu     = local.clients
+    gpu     = local.clients
     edge    = []
-    backup  = ["redis-password", "mongo-password"]
+    backup  = local.clients
   }
+  clients = ["data-ca", "mongo-password", "mongo-user", "redis-password"]
   receives = {
     for name, host in var.everyone : name => sort(distinct(flatten([for role in host.roles : local.needs[role]])))
     if name != local.seed && length(flatten([for role in host.roles : local.needs[role]])) > 0

@@ -240,7 +240,8 @@ def test_secrets_change_and_everything_goes_on(site):
     assert site.job()["status"] == "succeeded"
     # Redis learnt of it while it ran, and takes the one before until the next time.
     for password in (GIVEN, site.given, "neither"):
-        said = site.lab.run("n2", f"docker exec -e REDISCLI_AUTH={password} jangada-redis redis-cli ping 2>&1 || true")
+        ping = "redis-cli --tls --cacert /etc/jangada/data-tls/root.crt ping"
+        said = site.lab.run("n2", f"docker exec -e REDISCLI_AUTH={password} jangada-redis {ping} 2>&1 || true")
         assert ("PONG" in said) == (password != "neither")
     assert site.lab.run("n2", "docker inspect -f '{{.State.StartedAt}}' jangada-redis") == started
     assert "nothing to do" in site.up()

@@ -160,7 +160,7 @@ def test_the_firewall_opens_data_to_containers_of_the_server_and_metrics_to_the_
 def test_the_picture_says_which_module_waits_for_which(environ):
     drawn = re.findall(r"<title>([a-z-]+)&#45;&gt;([a-z-]+)</title>", PICTURE.read_text())
     assert sorted(drawn) == edges(graph()), "make terraform-graph draws it again"
-    assert {("node", "secrets"), ("secrets", "redis"), ("executor", "edge")} <= set(drawn)
+    assert {("node", "secrets"), ("secrets", "tls"), ("tls", "redis"), ("executor", "edge")} <= set(drawn)
 
 
 def test_terraform_as_a_child_process(environ, tmp_path):

@@ -116,6 +116,7 @@ def box(one_box: Box, rendered) -> Box:
     one_box.fake("curl", "")
     one_box.fake("promtool", "")
     one_box.write("/etc/jangada/secrets/redis-password", PASSWORD)
+    one_box.write("/etc/jangada/secrets/data-ca", "a certificate")
     return one_box
 
 
@@ -243,7 +244,8 @@ def test_grafanas_password_is_made_there_once_and_is_in_no_argument(box, rendere
 @pytest.mark.docker
 def test_executors_tell_of_themselves_in_the_private_network_where_somebody_watches(box):
     lines = "ocr\tours/jangada-doc-ocr:1\tcpu\t2\t1\t-\t-\t1\nlang\tours/jangada-text-langid:1\tcpu\t1\t1\t-\t-\t1\n"
-    stores = {"REDIS_SEED": "10.0.0.2:6379", "MONGO_HOSTS": "10.0.0.2:27017", "MONGO_AUTHENTICATION": "false"}
+    redis = {"REDIS_SEEDS": "10.0.0.2:6379", "REDIS_CLUSTER": "false"}
+    stores = redis | {"MONGO_HOSTS": "10.0.0.2:27017", "MONGO_AUTHENTICATION": "false"}
     box.fake("docker", 'case "$1 $2" in "container inspect") exit 1 ;; esac\n')
     for watched in ({}, {"METRICS_PORT": "9200", "PRIVATE_ADDRESS": "10.0.0.3"}):
         box.upload("executor", stores | watched, {"executors": lines})

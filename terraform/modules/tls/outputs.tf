@@ -1,0 +1,4 @@
+output "bundles" {
+  description = "Host → digest of what was uploaded."
+  value       = module.apply.bundles
+}
