@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from pydantic import TypeAdapter, ValidationError
 
 from jangada.algorithms.algorithm import AlgorithmRecord
@@ -144,8 +144,9 @@ def _register_bell(app: Flask, services: Services) -> None:
     def bell() -> Response:
         node = node_of(services)
         said = read_json(BellRequest)
+        is_gone = request.environ.get("waitress.client_disconnected") or (lambda: False)
         with _place(holding) as is_held:
-            heard = services.nodes.work.hear(node, said.queue, said.wait_s if is_held else 0.0)
+            heard = services.nodes.work.hear(node, said.queue, said.wait_s if is_held else 0.0, is_gone=is_gone)
         return respond({"heard": heard, "is_busy": not is_held, "again_s": AGAIN_S})
 
 

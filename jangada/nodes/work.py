@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -37,6 +37,8 @@ LIVE_EVENTS = frozenset({"job.progress", "job.log", "job.output"})
 MOST_WANTED = 256
 SETTLE = 32
 SHY_S = 1.0
+LOOK_S = 1.0
+"""How often it is looked whether somebody still waits for an answer that is held back."""
 _SEEN_BY_NODES = ("input", "files", "deadline", "trace", "req")
 """Of the optional part of a job's orders: not the webhook's address, nor who is told what."""
 
@@ -165,8 +167,12 @@ class NodeWork:
         if self._lanes.held_by(desk.node, desk.queue) is not None:
             self._queue.ring(desk.queue)
 
-    def hear(self, node: JoinedNode, queue: str, wait_s: float) -> bool:
-        """Whether the bell of *queue* rings within *wait_s*. Raises `ForbiddenError` for one that it cannot serve."""
+    def hear(self, node: JoinedNode, queue: str, wait_s: float, *, is_gone: Callable[[], bool] = lambda: False) -> bool:
+        """
+        Whether the bell of *queue* rings within *wait_s*. Raises `ForbiddenError` for one that it cannot serve.
+
+        *is_gone*: nobody waits for the answer any more; a ring is left to others then.
+        """
         if self._lanes.held_by(node, queue) is None:
             visible = self._lanes.of(node, self._lanes.every())
             if not any(lane.queue == queue for one in visible for lane in one.lanes):
@@ -175,7 +181,17 @@ class NodeWork:
             # The bell rings for others.
             time.sleep(min(shy_s, wait_s))
             return False
-        return self._queue.wait_for_bell(queue, wait_s)
+        until = time.monotonic() + wait_s
+        while not is_gone():
+            left_s = until - time.monotonic()
+            if self._queue.wait_for_bell(queue, max(0.0, min(LOOK_S, left_s))):
+                if is_gone():
+                    self._queue.ring(queue)
+                    return False
+                return True
+            if left_s <= LOOK_S:
+                return False
+        return False
 
     def _shy_s(self, node: JoinedNode, queue: str) -> float:
         left_s = self._shy.get((node.id, queue), 0.0) - time.monotonic()

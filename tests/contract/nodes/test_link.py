@@ -107,6 +107,21 @@ def test_the_webhook_of_a_job_that_ran_far_away_is_sent(stage: Stage):
     assert stage.services.queue.stats("_webhooks").jobs == 1
 
 
+def test_a_ring_is_not_lost_on_a_node_that_hung_up(stage: Stage):
+    link, _ = stage.join()
+    stage.serve(link)
+    node = stage.services.nodes.accounts.get(link.identity.node_id)
+    work, queue = stage.services.nodes.work, stage.services.queue
+    answers = iter([False, True])
+    stage.submit()
+    rings = []
+    queue.ring = rings.append
+    assert work.hear(node, QUEUE, 5.0, is_gone=lambda: next(answers)) is False
+    assert rings == [QUEUE]
+    assert work.hear(node, QUEUE, 5.0, is_gone=lambda: True) is False
+    assert work.hear(node, QUEUE, 5.0) is True
+
+
 def test_only_queues_with_a_replica_here_are_claimed_from(stage: Stage):
     stage.submit()
     link, _ = stage.join()
