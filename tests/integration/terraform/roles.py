@@ -32,7 +32,19 @@ class Box:
 
     def __init__(self, *options: str) -> None:
         self.name = f"jangada-role-{uuid.uuid4().hex[:8]}"
-        docker("run", "--detach", "--name", self.name, "--hostname", "g1", *options, base_image(), "sleep", "infinity")
+        docker(
+            "run",
+            "--detach",
+            "--rm",
+            "--name",
+            self.name,
+            "--hostname",
+            "g1",
+            *options,
+            base_image(),
+            "sleep",
+            "infinity",
+        )
         self.reset()
 
     def reset(self) -> None:
