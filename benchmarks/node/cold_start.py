@@ -1,7 +1,7 @@
 """
 From no replica to the first answer, and back: what each phase takes.
 
-    python -m benchmarks.node.cold_start [--rounds 10] [--engine process] [--image echo=…] [--out …]
+    python -m benchmarks.node.cold_start [--rounds 10] [--engine process] [--image IMAGE] [--out …]
 
 An agent of its own on real servers; each round submits one job to an on-demand
 deployment that has nothing running, waits for the answer, then for the replica to be
