@@ -31,6 +31,7 @@ module "platform" {
   release             = local.release
   image_prefix        = var.image_prefix
   redis_image         = var.redis_image
+  redis_settings      = var.redis_settings
   mongodb             = var.mongodb
   domain              = var.domain
   tls                 = var.tls

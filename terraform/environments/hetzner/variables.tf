@@ -68,6 +68,12 @@ variable "redis_image" {
   default     = "redis:7.2.5"
 }
 
+variable "redis_settings" {
+  description = "More lines of redis.conf: name → value."
+  type        = map(string)
+  default     = {}
+}
+
 variable "mongodb" {
   description = "The image. Only a stand-in in a lab has no authentication, and another command than mongod."
   type = object({
