@@ -356,7 +356,8 @@ class ExecutorLoop:
             self._listen()
 
     def _take(self, ring: Ring) -> None:
-        room = self._room_in("ready") if self._stop_asked is None else 0
+        # A slot whose child is still to start takes it too, rather than that it goes back.
+        room = sum(map(self._room_in, ("ready", "starting", "cold"))) if self._stop_asked is None else 0
         leases = ring.take(room) if ring.take is not None else ()
         self._hungry = ring.left_more or self._hungry
         if leases:

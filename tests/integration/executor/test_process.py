@@ -143,7 +143,7 @@ def test_jobs_survive_a_restart_of_redis_and_run_once(made: Stage, tmp_path: Pat
         jobs = [made.wait_for(job_id, JobStatus.SUCCEEDED) for job_id in running]
         (after,) = made.submit("sleeps", [{"seconds": 0}])
         made.wait_for(after, JobStatus.SUCCEEDED)
-    assert [job.output for job in jobs] == [{"slept": 3.0, "attempt": 1}] * 2
+    assert [job.output for job in jobs] == [{"slept": 3.0, "attempt": 1}] * 2, [job.attempts for job in jobs]
     assert len(note.read_text().splitlines()) == 2
 
 
