@@ -85,6 +85,7 @@ do_join() {
   meet_all "$PRIVATE_ADDRESS ${PORTS%% *}"
   forget
   attach
+  adopt
   within 60 complete || die "the cluster does not come together: $(info "$PRIVATE_ADDRESS" "${PORTS%% *}" cluster_state)" \
     "redis-cli CLUSTER NODES on that server"
   say "the cluster has $(members | wc -l) members"
@@ -164,6 +165,22 @@ attach() {
     within 30 sees_replica "$address" "$port" || true
   done < <(members)
 }
+# A master whose only replica went with its server gets one from a master that has several.
+adopt() {
+  local id on address port
+  while read -r id on; do
+    read -r address port < <(nodes | awk -v on="$on" '$4 ~ /slave/ && $4 !~ /fail/ { of[$2 " " $3] = $5; host[$2 " " $3] = $2; count[$5]++ }
+      END { for (at in of) if (count[of[at]] > 1 && host[at] != on) { print at; exit } }') \
+      || die "the master on $on has no replica, and there is none to spare" "bring the server with its replica back"
+    within 30 ask_ok "$address" "$port" CLUSTER REPLICATE "$id" || die "$address:$port does not become its replica" "docker logs there"
+    say "$address:$port is a replica of $id now"
+    within 30 follows "$address" "$port" "$id" || true
+  done < <(nodes | awk '$4 ~ /master/ && NF > 6 { on[$1] = $2 } $4 ~ /slave/ && $4 !~ /fail/ { from[$5] = from[$5] " " $2 }
+    END { for (id in on) { n = split(from[id], list, " "); ok = 0
+            for (i = 1; i <= n; i++) if (list[i] != on[id]) ok = 1
+            if (!ok) print id, on[id] } }')
+}
+follows() { nodes | awk -v a="$1" -v p="$2" -v id="$3" '$2 == a && $3 == p && $5 == id { found = 1 } END { exit !found }'; }
 ask_ok() { [ "$(ask "$@" 2>/dev/null)" = OK ]; }
 sees_replica() { nodes | awk -v a="$1" -v p="$2" '$2 == a && $3 == p && $4 ~ /slave/ { found = 1 } END { exit !found }'; }
 
