@@ -133,7 +133,7 @@ def _read(
                 reading.documents(place.parts[1], chunk)
                 if _is_data(place.parts[1]):
                     insert(place.parts[1], chunk)
-                told(place.parts[1], reading.counts[place.parts[1]])
+                    told(place.parts[1], reading.counts[place.parts[1]])
             elif place.parts[0] == "artifacts":
                 put(place.name, content)
                 reading.artifacts += 1
