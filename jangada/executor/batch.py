@@ -1,7 +1,7 @@
 """
 The jobs that a slot runs together: which of those that wait, from when on, and what they share while they run.
 
-Only bookkeeping: `slots.Slot` talks to the child and tells of ends.
+Only bookkeeping: `batch_slot.GatheringSlot` talks to the child and tells of ends.
 """
 
 from __future__ import annotations

@@ -16,9 +16,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from jangada.executor import memory
+from jangada.executor.batch_slot import GatheringSlot
 from jangada.executor.process import ChildRecipe, slot_folder
 from jangada.executor.running import SlotJob, SlotLimits, SlotObserver, StopReason
 from jangada.executor.slots import Slot
@@ -50,8 +52,9 @@ class SlotPool:
         self._served_at = 0.0
         self._gathers = recipe.short
         oom_watch = memory.OomWatch()
+        make = Slot if limits.batching is None else partial(GatheringSlot, limits.batching)
         self.slots = [
-            Slot(index, recipe, limits, slot_folder(folder, index), observer, self._watch, self._unwatch, oom_watch)
+            make(index, recipe, limits, slot_folder(folder, index), observer, self._watch, self._unwatch, oom_watch)
             for index in range(count)
         ]
         self._guarded = threading.Event()

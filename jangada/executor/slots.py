@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from jangada.executor import memory
-from jangada.executor.batch import Batch, Gathering
 from jangada.executor.capture import READ_BYTES, ChildOutput, JobLog
 from jangada.executor.gpu_faults import out_of_memory_in
 from jangada.executor.messages import (
@@ -31,7 +30,6 @@ from jangada.executor.messages import (
     Run,
     SetupFailed,
     encode_run,
-    encode_run_batch,
 )
 from jangada.executor.process import ChildProcess, ChildRecipe, describe_exit
 from jangada.executor.running import Ending, SlotJob, SlotLimits, SlotObserver, StopReason
@@ -85,9 +83,6 @@ class Slot:
         self._decoder = Decoder()
         self._output: ChildOutput | None = None
         self._last_rss = 0
-        self._gathering = Gathering(limits.batching) if limits.batching is not None else None
-        self._batch: Batch | None = None
-        self._break_reason: str | None = None
 
     # --- what the pool asks for -------------------------------------------------
 
@@ -98,16 +93,12 @@ class Slot:
 
     @property
     def room(self) -> int:
-        """How many jobs a slot that gathers them may hold: those of its next batch, and none while one runs."""
-        if self._gathering is None or (self.jobs and self.jobs[0].number):
-            return 0
-        return self._gathering.room
+        """How many jobs a slot that gathers them may hold; 0 for one that runs them one by one."""
+        return 0
 
     @property
     def _running(self) -> Sequence[SlotJob]:
-        """The job whose turn it is, or the batch."""
-        if self._batch is not None:
-            return self._batch.left
+        """The job whose turn it is."""
         return (self.jobs[0],) if self.jobs else ()
 
     def start(self) -> None:
@@ -140,8 +131,6 @@ class Slot:
         for job in jobs:
             asked_s = job.orders.execution_timeout_s
             job.limit_s = asked_s if most_s is None else min(asked_s, most_s)
-            if self._gathering is not None:
-                job.arrived = time.monotonic()
             self.jobs.append(job)
         if self.is_ready:
             self._send_waiting()
@@ -157,9 +146,8 @@ class Slot:
             self._end(job, failure)
             return
         job.is_prepared = True
-        # A batch is left to the next `tick`, so that others that are ready now too go with it.
-        if self.is_ready and self._gathering is None:
-            self._send_waiting()
+        if self.is_ready:
+            self._send_soon()
 
     def stop_job(self, job: SlotJob, reason: StopReason) -> None:
         """End *job* for *reason*: before it begins, or by signal, grace and kill."""
@@ -171,14 +159,13 @@ class Slot:
             self._end(job, self._verdict(job, None))
             return
         self.child.cancel(job.number)
-        if job is self.jobs[0] or self._batch is not None:
+        if job in self._running:
             job.kill_at = time.monotonic() + self._grace_s(reason)
 
     def stop_child(self) -> list[SlotJob]:
         """Kill the child at once and give back every job that has not ended."""
         jobs = list(self.jobs)
         self.jobs.clear()
-        self._batch = None
         if self.child is not None:
             self.child.kill()
             self._unwatch(self)
@@ -200,9 +187,6 @@ class Slot:
                     timers.append(job.started + job.limit_s)
                     if job.orders.deadline_ms is not None:
                         timers.append(time.monotonic() + max(0.0, job.orders.deadline_ms / 1000 - time.time()))
-            if self._gathering is not None and not self.jobs[0].number:
-                due = self._gathering.due(self.jobs)
-                timers += [] if due is None else [due]
         return min(timers, default=None)
 
     def tick(self) -> None:
@@ -210,15 +194,11 @@ class Slot:
         now = time.monotonic()
         if self.retry_at is not None and now >= self.retry_at:
             self.start()
-        if not self.is_ready or not self.jobs:
-            return
-        if self._batch is not None:
-            self._tick_batch(self._batch, now)
-            return
+        if self.is_ready and self.jobs:
+            self._tick_running(now)
+
+    def _tick_running(self, now: float) -> None:
         job = self.jobs[0]
-        if self._gathering is not None and not job.number:
-            self._send_waiting()
-            return
         if job.kill_at is not None:
             if now >= job.kill_at and self.child is not None:
                 self.child.kill()
@@ -234,22 +214,15 @@ class Slot:
         if self.child is None or not self.is_ready or not self.jobs or self.child.killed:
             return
         self._last_rss = memory.tree_rss_bytes(self.child.pid)
+        for job in self._running:
+            job.peak_bytes = max(job.peak_bytes, self._last_rss)
         cap = self._limits.memory_bytes
-        is_over = cap is not None and self._last_rss > cap
-        if self._batch is not None:
-            for job in self._batch.left:
-                job.peak_bytes = max(job.peak_bytes, self._last_rss)
-            if is_over:
-                self._too_many()
-                self._break_up(f"used {self._last_rss // memory.MIB} MiB, limit {(cap or 0) // memory.MIB} MiB")
-            return
-        job = self.jobs[0]
-        if self._gathering is not None and not job.number:
-            return
-        job.peak_bytes = max(job.peak_bytes, self._last_rss)
-        if is_over:
-            job.stop = StopReason.MEMORY
-            self.child.kill()
+        if cap is not None and self._last_rss > cap:
+            self._over_cap(self.child)
+
+    def _over_cap(self, child: ChildProcess) -> None:
+        self.jobs[0].stop = StopReason.MEMORY
+        child.kill()
 
     # --- what comes from the child ----------------------------------------------
 
@@ -322,14 +295,11 @@ class Slot:
         cold = not self._cold_start or self._failures > 0
         self._failures = 0
         self.is_ready = True
-        if self._gathering is not None:
-            self._gathering.is_possible = hello.batches
         if self._output is not None and not self._recipe.short:
             self._output.has_all_of(0)
         self._cold_start = cold_start(hello, time.monotonic() - self.child.started)
         self._observer.ready(self.index, hello, cold)
-        if self._gathering is None:
-            self._send_waiting()
+        self._send_soon()
 
     def _ended(self, number: int, metrics: dict[str, float], ending: Ending) -> None:
         # Kept until both streams have passed its end mark, so that its last lines are its own.
@@ -340,15 +310,12 @@ class Slot:
                 return
 
     def _settle(self) -> None:
-        if self._batch is not None:
-            self._settle_batch(self._batch)
         while self.jobs and self.jobs[0].number in self._results:
             job = self.jobs[0]
             if self._output is not None and not self._output.has_all_of(job.number):
                 return
             self.jobs.popleft()
-            if self._gathering is not None and job.started is not None:
-                self._gathering.ran(1, time.monotonic() - job.started)
+            self._ran_alone(job)
             self._end(job, self._verdict(job, self._results.pop(job.number)))
             self._begin_head()
             if self.is_ready and self.jobs and not self.jobs[0].number:
@@ -359,10 +326,11 @@ class Slot:
 
     # --- sending ----------------------------------------------------------------
 
+    def _send_soon(self) -> None:
+        """There may be more to send."""
+        self._send_waiting()
+
     def _send_waiting(self) -> None:
-        if self._gathering is not None:
-            self._send_gathered(self._gathering)
-            return
         frames = bytearray()
         for job in self.jobs:
             if job.number:
@@ -396,91 +364,17 @@ class Slot:
             job.kill_at = job.started + self._grace_s(job.stop)
         self._observer.began(job)
 
-    # --- batches ------------------------------------------------------------------
-
-    def _send_gathered(self, gathering: Gathering) -> None:
-        if self._batch is not None or self.child is None or self._is_used_up():
-            return
-        if self.jobs and self.jobs[0].number:
-            return
-        chosen = gathering.choose(self.jobs, time.monotonic())
-        if not chosen:
-            return
-        for job in reversed(chosen):
-            self.jobs.remove(job)
-            self.jobs.appendleft(job)
-        orders = [(self._order(job), job.orders.input_json) for job in chosen]
-        if len(chosen) == 1:
-            self.child.send(encode_run(*orders[0]))
-        else:
-            self.child.send(encode_run_batch(orders))
-            self._batch = Batch(chosen, time.monotonic())
-        for job in chosen:
-            self._begin(job)
-        self._observer.batch_began(self.index, len(chosen))
-        self._watch(self)
-
-    def _settle_batch(self, batch: Batch) -> None:
-        for job in [job for job in batch.left if job.number in self._results]:
-            if self._output is not None:
-                # What was printed so far is for those that have not ended, too.
-                self._output.has_all_of(job.number)
-            if batch.note is not None:
-                self._keep(job, "system", batch.note)
-            self._leave_batch(batch, job, self._results.pop(job.number))
-        if batch.left:
-            return
-        if self._output is not None:
-            self._output.has_all_of(batch.last_number)
-        if self._gathering is not None and not self._recycling:
-            self._gathering.ran(batch.size, time.monotonic() - batch.began)
-        self._batch = None
-        if self.is_ready and self.jobs:
-            self._send_waiting()
-
-    def _leave_batch(self, batch: Batch, job: SlotJob, ending: Ending | None) -> None:
-        batch.left.remove(job)
-        self.jobs.remove(job)
-        self._end(job, self._verdict(job, ending))
-
-    def _tick_batch(self, batch: Batch, now: float) -> None:
-        for job in list(batch.left):
-            if job.kill_at is not None:
-                if now < job.kill_at or self.child is None:
-                    continue
-                if batch.is_unwanted:
-                    self.child.kill()
-                    job.kill_at = now + 60
-                else:
-                    # It ends now; what the child still does, it does for the others.
-                    self._leave_batch(batch, job, None)
-            elif job.orders.deadline_ms is not None and time.time() * 1000 >= job.orders.deadline_ms:
-                self.stop_job(job, StopReason.DEADLINE)
-            elif job.started is not None and now >= job.started + job.limit_s:
-                self._break_up(f"took longer than {job.limit_s:g} s")
-                return
-
-    def _break_up(self, reason: str) -> None:
-        """Nobody can tell which job of the batch it is: each is to show it by itself."""
-        if self.child is not None and not self.child.killed:
-            self._break_reason = reason
-            self.child.kill()
-
-    def _isolate(self, batch: Batch, reason: str) -> None:
-        self._batch = None
-        self._observer.batch_broken_up(self.index, batch.size, self._break_reason or reason)
-        self._break_reason = None
-        for job in batch.left:
-            job.alone = True
-            self._keep(job, "system", f"a batch of {batch.size} jobs came to no good: this one runs by itself")
-
-    def _too_many(self) -> None:
-        if self._gathering is not None and self._batch is not None:
-            self._gathering.too_many(self._batch.size)
-
     def _grace_s(self, reason: StopReason) -> float:
         # Nobody waits for a lost attempt, and its job may be running elsewhere by now.
         return min(1.0, self._limits.grace_s) if reason is StopReason.LOST else self._limits.grace_s
+
+    # --- what a slot that gathers jobs keeps account of --------------------------
+
+    def _ran_alone(self, job: SlotJob) -> None:
+        """The child reported an end of *job*, which ran by itself."""
+
+    def _too_many(self) -> None:
+        """What ran at once did not fit into memory."""
 
     # --- endings ----------------------------------------------------------------
 
@@ -511,27 +405,7 @@ class Slot:
             error = self._setup_error or f"the child ended during set-up: {describe_exit(code)}"
             self._setup_failed(error)
             return
-        if self._batch is not None:
-            if self._was_gpu_full(self._batch.left):
-                self._too_many()
-            self._isolate(self._batch, f"its child ended: {describe_exit(code)}")
-        elif self._recycling:
-            # It left because of what it has told of already: whatever else it was sent had not begun.
-            pass
-        elif self.jobs and self.jobs[0].number:
-            # Only the one that was running is to blame; the others begin again in the next child.
-            job = self.jobs.popleft()
-            death = death_of(
-                code,
-                killed_by_us=child.killed,
-                oom_killer_struck=self._oom_watch.struck(),
-                rss_bytes=self._last_rss,
-                cap_bytes=self._limits.memory_bytes,
-                channel_error=self._channel_error,
-                gpu_was_full=self._was_gpu_full([job]),
-            )
-            self._end(job, self._verdict(job, death))
-        else:
+        if not self._blame(child, code):
             self._setup_failed(f"the idle child ended: {describe_exit(code)}")
             return
         for job in list(self.jobs):
@@ -543,6 +417,27 @@ class Slot:
                 self.jobs.remove(job)
                 self._end(job, self._verdict(job, None))
         self.start()
+
+    def _blame(self, child: ChildProcess, code: int) -> bool:
+        """Charge the death of *child* to what ran in it; False when nothing did."""
+        if self._recycling:
+            # It left because of what it has told of already: whatever else it was sent had not begun.
+            return True
+        if not (self.jobs and self.jobs[0].number):
+            return False
+        # Only the one that was running is to blame; the others begin again in the next child.
+        job = self.jobs.popleft()
+        death = death_of(
+            code,
+            killed_by_us=child.killed,
+            oom_killer_struck=self._oom_watch.struck(),
+            rss_bytes=self._last_rss,
+            cap_bytes=self._limits.memory_bytes,
+            channel_error=self._channel_error,
+            gpu_was_full=self._was_gpu_full([job]),
+        )
+        self._end(job, self._verdict(job, death))
+        return True
 
     def _was_gpu_full(self, jobs: Sequence[SlotJob]) -> bool:
         """Whether the child said so before it died."""
@@ -593,9 +488,6 @@ class Slot:
     def _on_line(self, number: int, stream: str, text: str) -> None:
         if number == 0:
             self._setup_lines.append(text)
-        elif self._batch is not None:
-            for job in self._batch.hearers():
-                self._keep(job, stream, text)
         else:
             self._line(number, stream, text)
 
