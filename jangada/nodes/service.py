@@ -7,7 +7,7 @@ import hmac
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -85,26 +85,30 @@ class NodeService:
         Its sessions end within `REMEMBERED_S`, its replicas are free for others at once;
         its jobs go on elsewhere when their leases have run out.
         """
-        node = self.get(node_id)
-        if node.revoked_at is None:
-            node = replace(node, revoked_at=self._clock())
-            self._store.put(node)
+        now = self._clock()
+        node = self._changed(node_id, lambda it: it if it.revoked_at is not None else replace(it, revoked_at=now))
+        if node.revoked_at == now:
             _log.info("node.revoked", node_id=node_id, by=by)
         self._forget(node_id)
         return node
 
     def suspend(self, node: JoinedNode, reason: str) -> None:
         """Give *node* no more work, because of what it did; what it runs is taken from it."""
-        self._store.put(replace(node, suspended_for=reason))
+        self._changed(node.id, lambda it: replace(it, suspended_for=reason))
         _log.warning("node.suspended", node_id=node.id, reason=reason)
         self._forget(node.id)
 
     def resume(self, node_id: str, *, by: str) -> JoinedNode:
         """End a suspension. Raises `NotFoundError`."""
-        node = replace(self.get(node_id), suspended_for=None)
-        self._store.put(node)
+        node = self._changed(node_id, lambda it: replace(it, suspended_for=None))
         _log.info("node.resumed", node_id=node_id, by=by)
         return node
+
+    def _changed(self, node_id: str, change: Callable[[JoinedNode], JoinedNode]) -> JoinedNode:
+        changed = self._store.change(node_id, change)
+        if changed is None:
+            raise NotFoundError(f"there is no node {node_id}")
+        return changed
 
     def _forget(self, node_id: str) -> None:
         with self._lock:

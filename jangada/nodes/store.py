@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -32,8 +32,12 @@ class NodeStore(Protocol):
         """Every node, by name."""
         ...
 
-    def put(self, node: JoinedNode) -> None:
-        """Keep *node* in place of the one of its id."""
+    def change(self, node_id: str, change: Callable[[JoinedNode], JoinedNode]) -> JoinedNode | None:
+        """
+        Keep what *change* makes of the node, and return it; None when there is none.
+
+        Of several at once each sees what those before it made: *change* may be called more than once.
+        """
         ...
 
     def use_once(self, word: str, now: datetime) -> bool:

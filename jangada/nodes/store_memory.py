@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from jangada.nodes.node import Check, JoinedNode, JoinToken
@@ -43,10 +43,13 @@ class MemoryNodeStore:
         with self._lock:
             return sorted(self._nodes.values(), key=lambda one: (one.name, one.id))
 
-    def put(self, node: JoinedNode) -> None:
+    def change(self, node_id: str, change: Callable[[JoinedNode], JoinedNode]) -> JoinedNode | None:
         """See `NodeStore`."""
         with self._lock:
-            self._nodes[node.id] = node
+            node = self._nodes.get(node_id)
+            if node is not None:
+                node = self._nodes[node_id] = change(node)
+            return node
 
     def use_once(self, word: str, now: datetime) -> bool:  # noqa: ARG002 - it forgets with its process
         """See `NodeStore`."""

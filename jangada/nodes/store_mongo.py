@@ -13,7 +13,7 @@ labels may hold dots and dollar signs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -69,10 +69,20 @@ class MongoNodeStore:
             found = [_NODE.validate_json(one["record"]) for one in self._nodes.find({})]
         return sorted(found, key=lambda one: (one.name, one.id))
 
-    def put(self, node: JoinedNode) -> None:
+    def change(self, node_id: str, change: Callable[[JoinedNode], JoinedNode]) -> JoinedNode | None:
         """See `NodeStore`."""
-        with translated():
-            self._nodes.update_one({"_id": node.id}, {"$set": {"record": _NODE.dump_json(node).decode()}})
+        while True:
+            with translated():
+                found = self._nodes.find_one({"_id": node_id})
+            if found is None:
+                return None
+            node = change(_NODE.validate_json(found["record"]))
+            record = _NODE.dump_json(node).decode()
+            with translated():
+                # By the text that was read: whoever was faster has made another one of it.
+                kept = self._nodes.update_one({"_id": node_id, "record": found["record"]}, {"$set": {"record": record}})
+            if kept.matched_count:
+                return node
 
     def use_once(self, word: str, now: datetime) -> bool:
         """See `NodeStore`."""

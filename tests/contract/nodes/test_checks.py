@@ -19,8 +19,7 @@ def stranger(stage: Stage):
     """An untrusted node of which everything is checked."""
     link, _ = stage.join(trust=Trust.UNTRUSTED)
     store = stage.services.node_store
-    node = replace(store.get(link.identity.node_id), verify_share=1.0)
-    store.put(node)
+    store.change(link.identity.node_id, lambda it: replace(it, verify_share=1.0))
     stage.serve(link)
     return link
 
@@ -84,7 +83,7 @@ def test_only_a_share_is_checked_and_nothing_of_a_trusted_node(stage: Stage, sha
     for trust in (Trust.TRUSTED, Trust.UNTRUSTED):
         link, _ = stage.join(trust=trust)
         store = stage.services.node_store
-        store.put(replace(store.get(link.identity.node_id), verify_share=share))
+        store.change(link.identity.node_id, lambda it: replace(it, verify_share=share))
         stage.serve(link)
         jobs = [stage.submit() for _ in range(40)]
         execution = stage.remote(link)

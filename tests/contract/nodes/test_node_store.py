@@ -37,8 +37,9 @@ def test_tokens_and_nodes_come_back_as_they_were(store: NodeStore):
     assert store.get("node_1") == NODE
     assert store.get("node_2") is None
     revoked = replace(NODE, revoked_at=NOW, suspended_for="reason")
-    store.put(revoked)
+    assert store.change("node_1", lambda it: replace(it, revoked_at=NOW, suspended_for="reason")) == revoked
     assert store.get("node_1") == revoked
+    assert store.change("node_2", lambda it: it) is None
     assert store.insert(replace(NODE, id="node_0", name="attic"))
     assert [one.name for one in store.page()] == ["attic", "desktop"]
 
@@ -49,6 +50,17 @@ def test_of_several_at_once_one_is_inserted(store: NodeStore):
         won = list(threads.map(lambda key: store.insert(replace(NODE, public_key=key)), keys))
     assert won.count(True) == 1
     assert store.get("node_1").public_key == keys[won.index(True)]
+
+
+def test_changes_at_once_all_count(store: NodeStore):
+    store.insert(NODE)
+
+    def label(number: int) -> None:
+        store.change("node_1", lambda it: replace(it, labels={**it.labels, f"label {number}": "yes"}))
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(label, range(8)))
+    assert len(store.get("node_1").labels) == len(LABELS) + 8
 
 
 def test_a_word_is_said_once(store: NodeStore):

@@ -168,6 +168,14 @@ def test_a_suspended_node_is_known_and_comes_back(accounts: NodeService):
     assert accounts.get(me.node_id).suspended_for is None
 
 
+def test_a_suspension_by_somebody_who_has_not_heard_undoes_no_revocation(accounts: NodeService):
+    me = joined(accounts)
+    as_it_was = accounts.get(me.node_id)
+    accounts.revoke(me.node_id, by="key_1")
+    accounts.suspend(as_it_was, "its output differs")
+    assert accounts.get(me.node_id).revoked_at is not None
+
+
 def test_what_is_sealed_is_bound_to_its_end_and_its_node():
     seal = Seal(MemoryNodeStore().secret)
     closed = seal.close(["a", 1], "receipt", "node_1")
