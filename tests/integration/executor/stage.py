@@ -51,10 +51,13 @@ class Stage:
         )
 
     @contextmanager
-    def executor(self, toy: str, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-        """An executor process of *toy*; whatever became of it, it is gone at the end."""
+    def executor(self, toy: str, *options: str, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
+        """An executor process of *toy*, with *settings* of its own; whatever became of it, it is gone at the end."""
         command = [sys.executable, "-m", "jangada.executor", str(TOYS / toy), "--no-env", *options]
-        with self.log.open("ab") as log, subprocess.Popen(command, env=self.environ, stdout=log, cwd=ROOT) as process:
+        with (
+            self.log.open("ab") as log,
+            subprocess.Popen(command, env=self.environ | settings, stdout=log, cwd=ROOT) as process,
+        ):
             try:
                 yield process
             finally:

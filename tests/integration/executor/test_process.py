@@ -132,7 +132,8 @@ def test_a_killed_child_costs_the_job_an_attempt_and_the_executor_nothing(made: 
 
 def test_jobs_survive_a_restart_of_redis_and_run_once(made: Stage, tmp_path: Path) -> None:
     note = tmp_path / "runs"
-    with made.executor("sleeps", "--concurrency", "2"):
+    # A lease that is longer than the outage, as the default one is of a restart; the other tests' is hardly so.
+    with made.executor("sleeps", "--concurrency", "2", JANGADA_LEASE_S="15"):
         running = made.submit("sleeps", [{"seconds": 3, "note": str(note)}] * 2)
         for job_id in running:
             made.wait_for(job_id, JobStatus.RUNNING)
