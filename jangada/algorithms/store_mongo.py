@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC
 from typing import Any
 
@@ -20,6 +20,10 @@ from pymongo.database import Database
 from jangada.algorithms.algorithm import AlgorithmRecord
 from jangada.algorithms.manifest import Limits
 from jangada.errors import StoreUnavailableError
+
+
+_FIELDS = frozenset(one.name for one in fields(AlgorithmRecord))
+_LIMITS = frozenset(one.name for one in fields(Limits))
 
 
 class MongoAlgorithmStore:
@@ -75,9 +79,10 @@ def _to_document(record: AlgorithmRecord) -> dict[str, Any]:
 
 
 def _from_document(document: dict[str, Any]) -> AlgorithmRecord:
-    values = dict(document)
-    values["name"] = values.pop("_id")
-    values["limits"] = Limits(**values["limits"])
+    # What a newer release has added is nothing to an older one: both run at once while the platform is rolled.
+    values = {name: value for name, value in document.items() if name in _FIELDS}
+    values["name"] = document["_id"]
+    values["limits"] = Limits(**{name: value for name, value in values["limits"].items() if name in _LIMITS})
     values["input_schema"] = json.loads(values["input_schema"])
     values["output_schema"] = json.loads(values["output_schema"])
     if values["updated_at"].tzinfo is None:

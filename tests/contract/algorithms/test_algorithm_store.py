@@ -44,6 +44,15 @@ def test_a_record_comes_back_as_it_was(store: AlgorithmStore) -> None:
     assert store.get("doc-ocr") == RECORD
 
 
+def test_what_a_newer_release_has_added_is_left_aside(request: pytest.FixtureRequest) -> None:
+    database: Any = request.getfixturevalue("mongo_database")
+    store = MongoAlgorithmStore(database)
+    store.put(RECORD)
+    database["algorithms"].update_one({}, {"$set": {"colour": "blue", "limits.patience": 3}})
+    assert store.get("doc-ocr") == RECORD
+    assert store.page() == [RECORD]
+
+
 def test_the_last_writer_wins(store: AlgorithmStore) -> None:
     store.put(RECORD)
     store.put(replace(RECORD, version="2.0.0"))
