@@ -21,7 +21,6 @@ from jangada.algorithms.algorithm import AlgorithmRecord
 from jangada.algorithms.manifest import Limits
 from jangada.errors import StoreUnavailableError
 
-
 _FIELDS = frozenset(one.name for one in fields(AlgorithmRecord))
 _LIMITS = frozenset(one.name for one in fields(Limits))
 
