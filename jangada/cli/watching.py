@@ -16,6 +16,7 @@ from jangada.clock import utc_now
 
 _AT_ONCE = 8
 """Each job that is followed holds a connection open; the others wait their turn on the screen."""
+_LOOK_S = 0.5
 
 
 def follow(
@@ -52,7 +53,11 @@ def follow(
     final: dict[int, Job] = {}
     with progress:
         while len(final) < len(jobs):
-            index, outcome = ended.get()
+            try:
+                # A Ctrl-C that comes just before the wait is seen when it ends.
+                index, outcome = ended.get(timeout=_LOOK_S)
+            except queue.Empty:
+                continue
             if isinstance(outcome, BaseException):
                 raise outcome
             final[index] = outcome

@@ -149,7 +149,7 @@ def test_no_password_stands_in_a_function_s_environment(machine, key):
     ids = docker("ps", "-q", "--filter", f"label=io.jangada.gateway={machine.name}").split()
     said = docker("inspect", *ids)
     password = (machine.folder / "secrets" / "redis-url").read_text().split(":")[2].split("@")[0]
-    assert len(ids) == 4
+    assert len(ids) == 5
     assert password not in said
 
 

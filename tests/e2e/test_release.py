@@ -163,6 +163,7 @@ def test_a_job_says_what_ran_it(line, releases):
     ran_by = {
         "algorithm_version": answer["algorithm_version"],
         "image_digest": releases[0].digests[f"jangada-{ALGORITHM}"],
+        "model": None,
     }
     assert answer["ran_by"] == ran_by
     manifest = (line.repository / "executors" / ALGORITHM / "executor.yml").read_text()
