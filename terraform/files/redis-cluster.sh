@@ -168,6 +168,8 @@ attach() {
 # A master whose only replica went with its server gets one from a master that has several.
 adopt() {
   local id on address port
+  # After a failover it takes a moment until all have heard whom the other replicas follow.
+  within 30 settled || true
   while read -r id on; do
     read -r address port < <(nodes | awk -v on="$on" '$4 ~ /slave/ && $4 !~ /fail/ { of[$2 " " $3] = $5; host[$2 " " $3] = $2; count[$5]++ }
       END { for (at in of) if (count[of[at]] > 1 && host[at] != on) { print at; exit } }') \
@@ -180,6 +182,8 @@ adopt() {
             for (i = 1; i <= n; i++) if (list[i] != on[id]) ok = 1
             if (!ok) print id, on[id] } }')
 }
+settled() { nodes | awk '$4 ~ /master/ && NF > 6 { is[$1] = 1 } $4 ~ /slave/ && $4 !~ /fail/ { of[$5] = 1 }
+  END { for (id in of) if (!(id in is)) exit 1 }'; }
 follows() { nodes | awk -v a="$1" -v p="$2" -v id="$3" '$2 == a && $3 == p && $5 == id { found = 1 } END { exit !found }'; }
 ask_ok() { [ "$(ask "$@" 2>/dev/null)" = OK ]; }
 sees_replica() { nodes | awk -v a="$1" -v p="$2" '$2 == a && $3 == p && $4 ~ /slave/ { found = 1 } END { exit !found }'; }
