@@ -11,9 +11,14 @@ import pytest
 
 from tests import servers
 
-# `servers` has read what is for it; nothing of the machine's settings may leak into a test.
-for _name in [name for name in os.environ if name.startswith("JANGADA_")]:
-    del os.environ[_name]
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Nothing of the machine's settings may leak into a test; `servers` has read what is for it."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        # Tests run in processes that are started from here, and each reads what is for it.
+        return
+    for name in [name for name in os.environ if name.startswith("JANGADA_")]:
+        del os.environ[name]
 
 
 def pytest_report_header() -> str:

@@ -2,7 +2,7 @@
 `NodeStore` in MongoDB.
 
     node_tokens      _id token, record (JSON text)
-    joined_nodes     _id node, record (JSON text)
+    joined_nodes     _id node.revision, node_id, revision, record (JSON text): the highest counts, all are kept
     node_words       _id a word that may be said once, at_ms
     node_checks      _id job, record (JSON text)
     node_secrets     _id "first", secret
@@ -55,34 +55,39 @@ class MongoNodeStore:
 
     def insert(self, node: JoinedNode) -> bool:
         """See `NodeStore`."""
-        return _insert(self._nodes, {"_id": node.id, "record": _NODE.dump_json(node).decode()})
+        return self._insert(node, 0)
 
     def get(self, node_id: str) -> JoinedNode | None:
         """See `NodeStore`."""
-        with translated():
-            found = self._nodes.find_one({"_id": node_id})
-        return _NODE.validate_json(found["record"]) if found else None
+        return self._latest(node_id)[0]
 
     def page(self) -> list[JoinedNode]:
         """See `NodeStore`."""
         with translated():
-            found = [_NODE.validate_json(one["record"]) for one in self._nodes.find({})]
-        return sorted(found, key=lambda one: (one.name, one.id))
+            found = sorted(self._nodes.find({}), key=lambda one: int(one["revision"]))
+        nodes = {one["node_id"]: _NODE.validate_json(one["record"]) for one in found}
+        return sorted(nodes.values(), key=lambda one: (one.name, one.id))
 
     def change(self, node_id: str, change: Callable[[JoinedNode], JoinedNode]) -> JoinedNode | None:
         """See `NodeStore`."""
         while True:
-            with translated():
-                found = self._nodes.find_one({"_id": node_id})
-            if found is None:
+            before, revision = self._latest(node_id)
+            if before is None:
                 return None
-            node = change(_NODE.validate_json(found["record"]))
-            record = _NODE.dump_json(node).decode()
-            with translated():
-                # By the text that was read: whoever was faster has made another one of it.
-                kept = self._nodes.update_one({"_id": node_id, "record": found["record"]}, {"$set": {"record": record}})
-            if kept.matched_count:
-                return node
+            after = change(before)
+            if after == before or self._insert(after, revision + 1):
+                return after
+
+    def _insert(self, node: JoinedNode, revision: int) -> bool:
+        """Add what a node is from now on; False when somebody was faster: an id has one winner on every server."""
+        record = _NODE.dump_json(node).decode()
+        document = {"_id": f"{node.id}.{revision}", "node_id": node.id, "revision": revision, "record": record}
+        return _insert(self._nodes, document)
+
+    def _latest(self, node_id: str) -> tuple[JoinedNode | None, int]:
+        with translated():
+            found = max(self._nodes.find({"node_id": node_id}), key=lambda one: int(one["revision"]), default=None)
+        return (None, 0) if found is None else (_NODE.validate_json(found["record"]), int(found["revision"]))
 
     def use_once(self, word: str, now: datetime) -> bool:
         """See `NodeStore`."""
