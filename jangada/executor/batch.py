@@ -68,9 +68,6 @@ class Batch:
         self._is_of_one_tenant = len({job.lease.tenant_id for job in jobs}) == 1
         self._unshown = 0
 
-    def __contains__(self, job: SlotJob) -> bool:
-        return job in self.left
-
     @property
     def is_unwanted(self) -> bool:
         """Whether nothing of it is wanted any more."""

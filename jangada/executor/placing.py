@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from jangada.algorithms.manifest import AlgorithmManifest
 from jangada.errors import ConfigurationError
-from jangada.executor.devices import MIB, DeviceLayer, SlotDevice, deal, visible
+from jangada.executor.devices import DeviceLayer, SlotDevice, deal, visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,4 +78,4 @@ def _share_of(cap_mib: int, memory_mib: int, name: str) -> float:
         raise ConfigurationError(
             f"{name} is allowed {cap_mib} MiB of GPU memory (limits.gpu_memory_mib), its GPU has {memory_mib} MiB"
         )
-    return cap_mib * MIB / (memory_mib * MIB)
+    return cap_mib / memory_mib

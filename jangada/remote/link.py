@@ -184,6 +184,7 @@ def _read(data: bytes) -> Reply:
 
 
 def _error(reply: BaseHTTPResponse) -> Exception:
+    data = b""
     with contextlib.suppress(HTTPError):
         data = reply.data
     reply.release_conn()
